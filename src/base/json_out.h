@@ -1,0 +1,44 @@
+/* base/json_out.h - writes JSON into a buf. The writer puts the commas; nesting is the caller's to balance. */
+#ifndef BASE_JSON_OUT_H
+#define BASE_JSON_OUT_H
+
+#include "base/buf.h"
+
+/* Escapes as Go's encoding/json: invalid UTF-8 becomes \ufffd; with html, also < > & U+2028 U+2029 as \uXXXX. */
+void json_string(struct buf *b, struct slice s, bool html);
+
+struct json_out {
+	struct buf *b;
+	bool comma; /* a value precedes in this container */
+};
+
+static inline void json_sep(struct json_out *j)
+{
+	if (j->comma)
+		buf_putc(j->b, ',');
+	j->comma = true;
+}
+
+static inline void json_open(struct json_out *j, char bracket)
+{
+	json_sep(j);
+	buf_putc(j->b, bracket);
+	j->comma = false;
+}
+
+static inline void json_close(struct json_out *j, char bracket)
+{
+	buf_putc(j->b, bracket);
+	j->comma = true;
+}
+
+void json_key(struct json_out *j, const char *key);          /* a constant that needs no escapes */
+void json_key_slice(struct json_out *j, struct slice key);
+void json_str(struct json_out *j, struct slice s);
+void json_cstr(struct json_out *j, const char *s);
+void json_int(struct json_out *j, int64_t v);
+void json_bool(struct json_out *j, bool v);
+void json_null(struct json_out *j);
+void json_float(struct json_out *j, double v);
+
+#endif

@@ -1,0 +1,51 @@
+/* base/re.h - regular expressions of Go's regexp package (RE2 syntax, leftmost-first, linear time). The only file
+ * that sees libre2 is re.cc. A compiled expression is immutable: any number of threads may match at once. */
+#ifndef BASE_RE_H
+#define BASE_RE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct re;
+
+enum re_flags {
+	RE_ANCHORED = 1, /* must match the whole text */
+	RE_DOT_NL = 2,   /* . matches \n */
+};
+enum { RE_MAX_PATTERN = 4096, RE_MAX_GROUPS = 64 };
+
+/* On failure err->msg is Go's text: error parsing regexp: missing closing ): `(`  */
+int re_compile(struct slice pattern, unsigned flags, struct re **out, struct err *err);
+void re_free(struct re *re); /* NULL is fine */
+bool re_match(const struct re *re, struct slice text);
+/* Leftmost match; group[0] is the whole. A group that took no part has p == NULL. Returns false for no match. */
+bool re_find(const struct re *re, struct slice text, struct slice *group, size_t n_groups);
+size_t re_n_groups(const struct re *re);                         /* without group 0 */
+struct slice re_group_name(const struct re *re, size_t i);       /* i from 1; empty if unnamed */
+
+/* What a pattern means, as Go's parser and simplifier see it (after factoring of alternations). Lives in the arena.
+ * Line filters and label filters replace easy shapes by byte searches; planners take literals that must occur. */
+enum re_op {
+	RE_OP_LITERAL,       /* lit; fold: any case */
+	RE_OP_CLASS,         /* one rune of a set: . [a-z] \d */
+	RE_OP_ANY,           /* . with \n */
+	RE_OP_ANY_NOT_NL,    /* . */
+	RE_OP_BEGIN, RE_OP_END, RE_OP_BEGIN_LINE, RE_OP_END_LINE, RE_OP_WORD, RE_OP_NOT_WORD,
+	RE_OP_CAPTURE,       /* sub[0]; name, empty if none */
+	RE_OP_STAR, RE_OP_PLUS, RE_OP_QUEST, RE_OP_REPEAT, /* sub[0]; REPEAT: min, max (-1 = no end) */
+	RE_OP_CONCAT, RE_OP_ALTERNATE,
+	RE_OP_EMPTY,         /* matches the empty string */
+	RE_OP_NOTHING,       /* matches nothing at all */
+};
+struct re_node {
+	enum re_op op;
+	bool fold;
+	struct slice lit;
+	struct slice name;
+	int min, max;
+	size_t n_sub;
+	struct re_node **sub;
+};
+int re_parse(struct slice pattern, unsigned flags, struct arena *a, struct re_node **out, struct err *err);
+
+#endif
