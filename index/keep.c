@@ -1,0 +1,266 @@
+/* The keeper thread: merges, retention, filters of closed days, idle handles, free space. */
+#include "index/store_internal.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { RESERVE_BYTES = 16 << 20, MAX_OPEN_PARTITIONS = 16 };
+
+#define QUIET_NS     (10 * NS_PER_MIN) /* a partition nobody wrote to for so long is merged eagerly */
+#define IDLE_NS      (60 * NS_PER_S)   /* handles unused for so long are closed */
+#define CLOCK_JUMP_NS (10 * NS_PER_MIN)
+
+/* ---- free space ----------------------------------------------------------------------------------------------- */
+
+/* A file that is given up when the disk is full, so that SQLite and retention can finish what they do. */
+static void keep_reserve(struct store *s, bool want)
+{
+	char *path = xasprintf("%s/reserve", s->dir);
+	struct err ignored;
+
+	if (!want) {
+		file_unlink(path, &ignored);
+	} else if (!file_exists(path)) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		if (fd != -1) {
+			if (posix_fallocate(fd, 0, RESERVE_BYTES) != 0)
+				file_unlink(path, &ignored);
+			close(fd);
+		}
+	}
+	free(path);
+}
+
+void keep_disk(struct store *s)
+{
+	struct statvfs v;
+	char why[256];
+
+	if (statvfs(s->dir, &v) == -1)
+		return;
+	uint64_t total = (uint64_t)v.f_blocks * v.f_frsize, free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	uint64_t least = s->o.min_free_bytes > 0 ? s->o.min_free_bytes : MIN((uint64_t)1 << 30, total / 20);
+	bool was_low = atomic_load(&s->disk_low);
+	bool low = free_bytes < (was_low ? 2 * least : least);
+
+	if (low != was_low) {
+		snprintf(why, sizeof(why), "disk full: %llu MiB free, min_free is %llu MiB", (unsigned long long)(free_bytes >> 20),
+			 (unsigned long long)(least >> 20));
+		pthread_mutex_lock(&s->state_lock);
+		snprintf(s->disk_why, sizeof(s->disk_why), "%s", low ? why : "");
+		pthread_mutex_unlock(&s->state_lock);
+		atomic_store(&s->disk_low, low);
+		metric_set(s->m.read_only, low || atomic_load(&s->wal_failed));
+		if (low)
+			log_error("writes refused", KV("reason", why));
+		else
+			log_info("disk space is back, writes accepted again", KVI("free", free_bytes));
+	}
+	keep_reserve(s, !low);
+}
+
+/* ---- retention ------------------------------------------------------------------------------------------------ */
+
+static bool is_expired(struct store *s, const struct partition *p, int64_t now)
+{
+	int64_t keep = s->o.retention_ns != NULL ? s->o.retention_ns(s->o.arg, slice_cstr(p->tenant)) : 0, oldest;
+
+	return keep > 0 && !__builtin_sub_overflow(now, keep, &oldest) && partition_range(p).end <= oldest;
+}
+
+static int drop_partition(struct store *s, struct partition *p, struct err *err)
+{
+	char *gone = xasprintf("%s.dropped", p->dir);
+	int rc = -1;
+
+	pthread_rwlock_rdlock(&s->heads_lock);
+	uint64_t wal = s->active->wal_last;
+	pthread_rwlock_unlock(&s->heads_lock);
+	pthread_mutex_lock(&p->write_lock);
+	/* Forgotten first, durably; the files go after. */
+	if (store_note_dropped(s, p, wal, err) == -1 || file_rename(p->dir, gone, err) == -1)
+		goto out;
+	atomic_store(&p->dropped, true);
+	rc = 0;
+	pthread_mutex_lock(&s->partitions_lock);
+	for (size_t i = 0; i < s->partitions.n; i++) {
+		if (s->partitions.v[i] == p) {
+			s->partitions.v[i] = s->partitions.v[--s->partitions.n];
+			break;
+		}
+	}
+	metric_set(s->m.partitions, (int64_t)s->partitions.n);
+	pthread_mutex_unlock(&s->partitions_lock);
+out:
+	pthread_mutex_unlock(&p->write_lock);
+	if (rc == 0) {
+		log_info("retention dropped a day", KV("dir", p->dir));
+		metric_add(s->m.retained, 1);
+		partition_unref(p); /* the list's reference */
+		rc = file_remove_tree(gone, err);
+	}
+	free(gone);
+	return rc;
+}
+
+/* A wall clock that jumped must not delete data. */
+static bool clock_is_sane(struct store *s)
+{
+	int64_t mono = clock_mono_ns(), diff = clock_now_ns() - mono, jump = diff - s->wall_minus_mono_ns;
+
+	if (jump > CLOCK_JUMP_NS || jump < -CLOCK_JUMP_NS) {
+		log_warn("the clock was changed: retention stops for an hour", KVF("seconds", (double)jump / 1e9));
+		s->retention_blocked_until_mono_ns = mono + NS_PER_H;
+		s->wall_minus_mono_ns = diff;
+	}
+	return mono >= s->retention_blocked_until_mono_ns;
+}
+
+int keep_retention(struct store *s, struct err *err)
+{
+	size_t n;
+	int rc = 0;
+
+	if (!clock_is_sane(s))
+		return 0;
+	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (is_expired(s, p[i], clock_now_ns()))
+			rc = drop_partition(s, p[i], err);
+	store_partitions_release(p, n);
+	return rc;
+}
+
+/* ---- merging and closing days --------------------------------------------------------------------------------- */
+
+static bool must_stop(struct store *s)
+{
+	pthread_mutex_lock(&s->keeper_lock);
+	bool stop = s->keeper_stop;
+	pthread_mutex_unlock(&s->keeper_lock);
+	return stop;
+}
+
+static int merge_all(struct store *s, bool eager, struct err *err)
+{
+	size_t n;
+	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !atomic_load(&s->disk_low); i++) {
+		bool quiet = clock_mono_ns() - atomic_load(&p[i]->last_publish_mono_ns) > QUIET_NS, did = true;
+
+		/* A quiet day in which nothing was left to merge is not opened again for a look. */
+		if (!eager && !atomic_load(&p[i]->maybe_mergeable))
+			continue;
+		while (did && !must_stop(s)) {
+			if (merge_partition(s, p[i], eager || quiet, &did, err) == -1) {
+				log_warn("segments could not be merged", KV("dir", p[i]->dir), KV("error", err->msg));
+				rc = -1;
+				break;
+			}
+		}
+		if (!did && (eager || quiet))
+			atomic_store(&p[i]->maybe_mergeable, false);
+	}
+	store_partitions_release(p, n);
+	return rc;
+}
+
+int keep_blooms(struct store *s, bool eager, struct err *err)
+{
+	size_t n;
+	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
+	int64_t now = clock_now_ns();
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		bool over = partition_range(p[i]).end <= now;
+		bool quiet = clock_mono_ns() - atomic_load(&p[i]->last_publish_mono_ns) > NS_PER_MIN;
+
+		if (over && (quiet || eager) && atomic_load(&p[i]->bloom_blocks) == 0 && !atomic_load(&p[i]->dropped))
+			rc = partition_build_bloom(p[i], err);
+	}
+	store_partitions_release(p, n);
+	return rc;
+}
+
+static int cmp_used(const void *a, const void *b)
+{
+	int64_t x = atomic_load(&(*(struct partition *const *)a)->last_used_mono_ns);
+	int64_t y = atomic_load(&(*(struct partition *const *)b)->last_used_mono_ns);
+
+	return x > y ? -1 : x < y;
+}
+
+/* The most recently used partitions keep their handles. */
+static void close_idle(struct store *s)
+{
+	size_t n;
+	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
+	int64_t now = clock_mono_ns();
+
+	if (n > 1)
+		qsort(p, n, sizeof(*p), cmp_used);
+	for (size_t i = 0; i < n; i++)
+		if (now - atomic_load(&p[i]->last_used_mono_ns) > IDLE_NS || i >= MAX_OPEN_PARTITIONS)
+			partition_close_idle(p[i]);
+	store_partitions_release(p, n);
+}
+
+int store_merge(struct store *s, struct err *err)
+{
+	if (merge_all(s, true, err) == -1)
+		return -1;
+	return keep_blooms(s, true, err);
+}
+
+int store_retain(struct store *s, struct err *err)
+{
+	return keep_retention(s, err);
+}
+
+void *keep_main(void *arg)
+{
+	struct store *s = arg;
+	int64_t next_merge = 0, next_minute = 0;
+	struct err err;
+
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+	for (;;) {
+		struct timespec until;
+
+		pthread_mutex_lock(&s->keeper_lock);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec++;
+		if (!s->keeper_stop)
+			pthread_cond_timedwait(&s->keeper_more, &s->keeper_lock, &until);
+		bool stop = s->keeper_stop;
+		pthread_mutex_unlock(&s->keeper_lock);
+		if (stop)
+			return NULL;
+		int64_t now = clock_mono_ns();
+		keep_disk(s);
+		if (s->o.merge_interval_ns > 0 && now >= next_merge) {
+			merge_all(s, false, &err);
+			if (keep_blooms(s, false, &err) == -1)
+				log_warn("filter of a closed day could not be made", KV("error", err.msg));
+			close_idle(s);
+			next_merge = now + s->o.merge_interval_ns;
+		}
+		if (now >= next_minute) {
+			if (keep_retention(s, &err) == -1)
+				log_error("retention failed", KV("error", err.msg));
+			next_minute = now + NS_PER_MIN;
+		}
+	}
+}

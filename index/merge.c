@@ -1,0 +1,382 @@
+/* Merging: neighbouring segments of a partition, each full of small chunks, become one with larger chunks. Entries are
+ * merged stream by stream in time order; equal timestamps keep the order in which they were written; duplicates go.
+ *
+ * A segment's level says how often its bytes were rewritten. Segments of one level are merged when FAN_IN of them stand
+ * side by side (or, when the day is quiet, as soon as there are two), so a byte is rewritten at most MAX_LEVEL times. */
+#include "index/store_internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <sys/resource.h>
+
+enum { FAN_IN = 8, MAX_LEVEL = 4 };
+
+/* ---- one stream: a k-way merge over chunks -------------------------------------------------------------------- */
+
+struct merge_source {                 /* the chunks of one stream in one segment, by time */
+	struct segment *segment;
+	uint64_t rank;                /* order of writing */
+	const struct chunk_row *row;
+	size_t n_rows, next_row;
+	struct chunk_header header;
+	bool header_open;
+	size_t next_block;
+	struct chunk_scratch scratch;
+	size_t at;                    /* next entry of the decoded block */
+};
+
+struct merge_out {
+	struct store *s;
+	struct segment_writer *w;
+	uint32_t stream;
+	struct slice encoded;
+	struct arena text;            /* of the pending chunk */
+	VEC(struct chunk_entry) pending;
+	uint64_t pending_bytes;
+	VEC(uint64_t) tokens;
+	struct trace_found found;
+	uint64_t raw_bytes, n_entries, n_duplicates, n_bad;
+};
+
+/* Makes the source's next entry available; 0 when it is exhausted. */
+static int advance(struct merge_source *m, struct merge_out *out, struct err *err)
+{
+	while (m->at >= m->scratch.n) {
+		if (!m->header_open) {
+			if (m->next_row == m->n_rows)
+				return 0;
+			const struct chunk_row *row = &m->row[m->next_row++];
+
+			if (segment_chunk_header(m->segment, row->off, row->info.header_bytes, &m->header, err) == -1) {
+				if (err->code != ERR_CORRUPT)
+					return -1;
+				out->n_bad++;
+				continue;
+			}
+			m->header_open = true;
+			m->next_block = 0;
+		}
+		m->at = 0;
+		chunk_scratch_reset(&m->scratch);
+		if (m->next_block == m->header.n_blocks) {
+			chunk_header_fini(&m->header);
+			m->header_open = false;
+			continue;
+		}
+		struct segment_reader_arg arg = { m->segment, m->row[m->next_row - 1].off };
+		struct chunk_source src = { segment_read, &arg };
+		if (chunk_codec_find(m->header.codec)->block_read(&m->header, m->next_block++, src, true, &m->scratch, err) == -1) {
+			if (err->code != ERR_CORRUPT)
+				return -1;
+			out->n_bad++;
+			m->scratch.n = 0;
+		}
+	}
+	return 1;
+}
+
+static int write_pending(struct merge_out *o, struct err *err)
+{
+	if (o->pending.n == 0)
+		return 0;
+	int rc = segment_writer_chunk(o->w, o->stream, o->pending.v, o->pending.n, 1, o->tokens.v, o->tokens.n, err);
+
+	o->pending.n = o->tokens.n = 0;
+	o->pending_bytes = 0;
+	arena_reset(&o->text);
+	return rc;
+}
+
+static bool is_pending(const struct merge_out *o, const struct chunk_entry *e)
+{
+	for (size_t i = o->pending.n; i-- > 0 && o->pending.v[i].ts == e->ts;)
+		if (slice_eq(o->pending.v[i].line, e->line) && slice_eq(o->pending.v[i].meta, e->meta))
+			return true;
+	return false;
+}
+
+static int put(struct merge_out *o, const struct chunk_entry *e, struct err *err)
+{
+	if (is_pending(o, e)) {
+		o->n_duplicates++;
+		return 0;
+	}
+	bool full = o->pending_bytes >= o->s->o.max_chunk_bytes || o->pending.n >= o->s->o.max_chunk_entries;
+	if (full && o->pending.v[o->pending.n - 1].ts != e->ts && write_pending(o, err) == -1)
+		return -1;
+	struct chunk_entry copy = { e->ts, arena_dup(&o->text, e->line), arena_dup(&o->text, e->meta) };
+	vec_push(&o->pending, copy);
+	o->pending_bytes += e->line.n + e->meta.n;
+	o->raw_bytes += e->line.n + e->meta.n;
+	o->n_entries++;
+	trace_find(o->s->o.keys, e->line, e->meta, o->encoded, &o->found);
+	for (size_t i = 0; i < o->found.n_tokens; i++)
+		vec_push(&o->tokens, o->found.token[i]);
+	return 0;
+}
+
+static struct chunk_entry head_of(const struct merge_source *m)
+{
+	return (struct chunk_entry){ m->scratch.ts[m->at], m->scratch.line[m->at], m->scratch.metas[m->scratch.meta[m->at]] };
+}
+
+static int merge_stream(struct merge_out *o, struct merge_source *m, size_t n, struct err *err)
+{
+	size_t live = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int rc = advance(&m[i], o, err);
+
+		if (rc == -1)
+			return -1;
+		live += rc == 1;
+	}
+	while (live > 0) {
+		struct merge_source *best = NULL;
+
+		for (size_t i = 0; i < n; i++) {
+			struct merge_source *c = &m[i];
+
+			if (c->at < c->scratch.n && (best == NULL || c->scratch.ts[c->at] < best->scratch.ts[best->at] ||
+						     (c->scratch.ts[c->at] == best->scratch.ts[best->at] && c->rank < best->rank)))
+				best = c;
+		}
+		struct chunk_entry e = head_of(best);
+		if (put(o, &e, err) == -1)
+			return -1;
+		best->at++;
+		int rc = advance(best, o, err);
+		if (rc == -1)
+			return -1;
+		live -= rc == 0;
+	}
+	return write_pending(o, err);
+}
+
+/* ---- a set of segments ---------------------------------------------------------------------------------------- */
+
+struct row_list {
+	VEC(struct chunk_row) rows;  /* sorted by stream, segment rank, time */
+};
+
+static _Thread_local const uint64_t *sort_ids;
+static _Thread_local size_t sort_n;
+
+static size_t rank_of(uint64_t segment)
+{
+	size_t i = 0;
+
+	while (i < sort_n && sort_ids[i] != segment)
+		i++;
+	return i;
+}
+
+static int cmp_row(const void *a, const void *b)
+{
+	const struct chunk_row *x = a, *y = b;
+
+	if (x->stream != y->stream)
+		return x->stream < y->stream ? -1 : 1;
+	size_t rx = rank_of(x->segment), ry = rank_of(y->segment);
+	if (rx != ry)
+		return rx < ry ? -1 : 1;
+	return x->off < y->off ? -1 : x->off > y->off;
+}
+
+static int load_rows(struct sql *sql, const uint64_t *ids, size_t n, struct row_list *out, struct err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		sqlite3_stmt *st = sql_prepare(sql, SQL_CHUNK_OF_SEGMENT, err);
+		struct chunk_row row;
+		int rc;
+
+		if (st == NULL)
+			return -1;
+		sqlite3_bind_int64(st, 1, (int64_t)ids[i]);
+		while ((rc = partition_chunk_row(sql, st, &row, err)) == 1)
+			vec_push(&out->rows, row);
+		if (rc == -1)
+			return -1;
+	}
+	sort_ids = ids;
+	sort_n = n;
+	if (out->rows.n > 1)
+		qsort(out->rows.v, out->rows.n, sizeof(*out->rows.v), cmp_row);
+	return 0;
+}
+
+static int stream_labels(struct sql *sql, int64_t id, struct arena *a, struct slice *out, struct err *err)
+{
+	sqlite3_stmt *st = sql_prepare(sql, SQL_STREAM_LABELS, err);
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_int64(st, 1, id);
+	int rc = sql_step(sql, st, err);
+	if (rc == 1)
+		*out = arena_dup(a, sql_blob(st, 0));
+	sqlite3_reset(st);
+	return rc == 1 ? 0 : rc == 0 ? err_set(err, ERR_CORRUPT, "index %s: a chunk of an unknown stream", sql->path) : -1;
+}
+
+static int merge_rows(struct store *s, struct partition *p, const struct row_list *list, const uint64_t *ids, size_t n_ids,
+		      struct segment_writer *w, struct arena *a, struct merge_out *o, struct err *err)
+{
+	struct segment **seg = xcalloc(n_ids, sizeof(struct segment *));
+	struct merge_source *m = xcalloc(n_ids, sizeof(*m));
+	int rc = -1;
+
+	for (size_t i = 0; i < n_ids; i++) {
+		seg[i] = partition_segment(p, ids[i]);
+		if (seg[i] == NULL) {
+			err_set(err, ERR_CORRUPT, "segment %llu is missing", (unsigned long long)ids[i]);
+			goto out;
+		}
+	}
+	for (size_t i = 0, j; i < list->rows.n; i = j) {
+		const struct chunk_row *rows = list->rows.v;
+		size_t n = 0;
+
+		if (stream_labels(p->writer, rows[i].stream, a, &o->encoded, err) == -1)
+			goto out;
+		o->stream = segment_writer_stream(w, o->encoded);
+		for (j = i; j < list->rows.n && rows[j].stream == rows[i].stream;) {
+			size_t k = j;
+
+			while (k < list->rows.n && rows[k].stream == rows[i].stream && rows[k].segment == rows[j].segment)
+				k++;
+			m[n] = (struct merge_source){ .segment = seg[rank_of(rows[j].segment)], .rank = n, .row = &rows[j],
+						      .n_rows = k - j, .scratch = m[n].scratch };
+			chunk_scratch_reset(&m[n].scratch);
+			n++;
+			j = k;
+		}
+		if (merge_stream(o, m, n, err) == -1)
+			goto out;
+	}
+	rc = 0;
+out:
+	for (size_t i = 0; i < n_ids; i++) {
+		segment_unref(seg[i]);
+		if (m[i].header_open)
+			chunk_header_fini(&m[i].header);
+		chunk_scratch_fini(&m[i].scratch);
+	}
+	free(seg);
+	free(m);
+	(void)s;
+	return rc;
+}
+
+/* Under the partition's write lock. */
+static int merge_segments(struct store *s, struct partition *p, const struct segment_summary *seg, size_t n, struct err *err)
+{
+	struct segment_writer *w = NULL;
+	struct merge_out o = { .s = s };
+	struct row_list list = { 0 };
+	struct publish pub = { 0 };
+	struct arena a;
+	uint64_t *ids = xmalloc(n * sizeof(*ids)), id;
+	int64_t began = clock_mono_ns();
+	uint32_t level = 0;
+	bool published = false;
+	int rc = -1;
+
+	arena_init(&a);
+	arena_init(&o.text);
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = seg[i].id;
+		level = MAX(level, seg[i].level);
+	}
+	struct sql *sql = partition_writer(p, err);
+	if (sql == NULL || load_rows(sql, ids, n, &list, err) == -1 || partition_next_segment(p, &id, err) == -1 ||
+	    segment_writer_open(p->dir, id, &w, err) == -1)
+		goto out;
+	o.w = w;
+	if (merge_rows(s, p, &list, ids, n, w, &a, &o, err) == -1)
+		goto out;
+	if (o.n_bad > 0) {
+		err_set(err, ERR_CORRUPT, "%llu damaged blocks: the segments stay as they are", (unsigned long long)o.n_bad);
+		goto out;
+	}
+	if (segment_writer_finish(w, seg[0].wal_first, seg[n - 1].wal_last, level + 1, ids, n, &pub.summary, err) == -1)
+		goto out;
+	pub.segment = w;
+	pub.streams = segment_writer_streams(w);
+	pub.replaces = ids;
+	pub.n_replaces = n;
+	if (partition_publish(p, &pub, err) == -1)
+		goto out;
+	published = true;
+	metric_add(s->m.merges, 1);
+	metric_add(s->m.merged_raw, o.raw_bytes);
+	metric_add(s->m.duplicates, o.n_duplicates);
+	log_info("merged segments", KV("dir", p->dir), KVI("segments", n), KVI("level", level + 1), KVI("entries", o.n_entries),
+		 KVI("raw", o.raw_bytes), KVI("bytes", pub.summary.size), KVF("seconds", (double)(clock_mono_ns() - began) / 1e9));
+	rc = 0;
+out:
+	segment_writer_close(w, published);
+	arena_fini(&a);
+	arena_fini(&o.text);
+	vec_fini(&o.pending);
+	vec_fini(&o.tokens);
+	trace_found_fini(&o.found);
+	vec_fini(&list.rows);
+	free(ids);
+	return rc;
+}
+
+/* Chunks at a quarter of the full size or more are not worth rewriting. */
+static bool is_full(const struct store *s, const struct segment_summary *g, uint64_t n_chunks)
+{
+	return n_chunks == 0 || g->raw_bytes / n_chunks >= s->o.max_chunk_bytes / 4 ||
+	       g->n_entries / n_chunks >= s->o.max_chunk_entries / 4;
+}
+
+/* The first run of neighbours that should be merged: returns its length, 0 for none. */
+static size_t choose(const struct store *s, const struct segment_summary *g, const uint64_t *n_chunks, size_t n, bool eager,
+		     size_t *from)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t j = i;
+
+		while (j < n && j - i < FAN_IN && g[j].level == g[i].level && g[j].level < MAX_LEVEL &&
+		       !is_full(s, &g[j], n_chunks[j]))
+			j++;
+		if (j - i == FAN_IN || (eager && j - i >= 2)) {
+			*from = i;
+			return j - i;
+		}
+	}
+	return 0;
+}
+
+int merge_partition(struct store *s, struct partition *p, bool eager, bool *did, struct err *err)
+{
+	struct segment_summary *g = NULL;
+	uint64_t *n_chunks = NULL;
+	size_t n = 0, from = 0;
+	int rc = -1;
+
+	*did = false;
+	pthread_mutex_lock(&p->write_lock);
+	struct sql *sql = atomic_load(&p->dropped) ? NULL : partition_writer(p, err);
+	if (sql == NULL) {
+		rc = atomic_load(&p->dropped) ? 0 : -1;
+		goto out;
+	}
+	if (partition_segments(sql, &g, &n_chunks, &n, err) == -1)
+		goto out;
+	rc = 0;
+	size_t count = choose(s, g, n_chunks, n, eager, &from);
+	if (count > 0) {
+		rc = merge_segments(s, p, g + from, count, err);
+		*did = rc == 0;
+	}
+out:
+	pthread_mutex_unlock(&p->write_lock);
+	free(g);
+	free(n_chunks);
+	return rc;
+}

@@ -1,0 +1,25 @@
+/* index/sorted.h - entries of one stream gathered from several sources, put in time order and rid of duplicates. Equal
+ * timestamps keep the order in which they were written; equal (timestamp, line, metadata) is kept once, the first. */
+#ifndef INDEX_SORTED_H
+#define INDEX_SORTED_H
+
+#include "base/vec.h"
+#include "index/chunk.h"
+
+struct head_tokens;
+
+struct sorted_entry {
+	struct chunk_entry e;
+	uint64_t order;                    /* ascending as written */
+	const struct head_tokens *tokens;  /* flush only */
+	uint32_t meta;                     /* the reader's own */
+};
+
+struct sorted {
+	VEC(struct sorted_entry) entries;
+};
+
+void sorted_finish(struct sorted *s, uint64_t *n_duplicates);
+void sorted_fini(struct sorted *s);
+
+#endif

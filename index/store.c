@@ -1,0 +1,940 @@
+/* The store's outer shape: opening and closing, the writer thread (WAL and head), the flusher thread, the list of
+ * partitions, and the small answers that need no units. */
+#include "index/store_internal.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { MAX_RECORD = 4 << 20 };
+
+void store_options_init(struct store_options *o)
+{
+	*o = (struct store_options){
+		.wal_sync = WAL_SYNC_ALWAYS,
+		.wal_sync_interval_ns = 200 * NS_PER_MS,
+		.head_bytes = 32 << 20,
+		.head_max_age_ns = 5 * NS_PER_MIN,
+		.max_chunk_bytes = 2 << 20,
+		.max_chunk_entries = 8192,
+		.trace_bucket_ns = 10 * NS_PER_S,
+		.merge_interval_ns = 30 * NS_PER_S,
+		.ingest_memory_bytes = 256 << 20,
+	};
+}
+
+/* ---- partitions ----------------------------------------------------------------------------------------------- */
+
+static bool is_partition(const struct partition *p, struct slice tenant, int64_t day)
+{
+	return p->day == day && slice_is(tenant, p->tenant);
+}
+
+struct partition *store_partition(struct store *s, struct slice tenant, int64_t day, bool create, struct err *err)
+{
+	struct partition *p = NULL;
+
+	err_clear(err);
+	pthread_mutex_lock(&s->partitions_lock);
+	for (size_t i = 0; i < s->partitions.n && p == NULL; i++)
+		if (is_partition(s->partitions.v[i], tenant, day))
+			p = s->partitions.v[i];
+	if (p == NULL && create &&
+	    partition_open(s->dir, tenant, day, true, s->o.keys, s->o.trace_bucket_ns, &p, err) == 0) {
+		vec_push(&s->partitions, p);
+		metric_set(s->m.partitions, (int64_t)s->partitions.n);
+	}
+	if (p != NULL)
+		partition_ref(p);
+	pthread_mutex_unlock(&s->partitions_lock);
+	return p;
+}
+
+static int cmp_day(const void *a, const void *b)
+{
+	const struct partition *x = *(struct partition *const *)a, *y = *(struct partition *const *)b;
+
+	return x->day < y->day ? -1 : x->day > y->day;
+}
+
+struct partition **store_partitions(struct store *s, struct slice tenant, struct timerange range, size_t *n)
+{
+	VEC(struct partition *) v = { 0 };
+
+	pthread_mutex_lock(&s->partitions_lock);
+	for (size_t i = 0; i < s->partitions.n; i++) {
+		struct partition *p = s->partitions.v[i];
+		struct timerange day = partition_range(p);
+
+		if ((tenant.p == NULL || slice_is(tenant, p->tenant)) && day.start < range.end && day.end > range.start)
+			vec_push(&v, partition_ref(p));
+	}
+	pthread_mutex_unlock(&s->partitions_lock);
+	if (v.n > 1)
+		qsort(v.v, v.n, sizeof(*v.v), cmp_day);
+	*n = v.n;
+	return v.v;
+}
+
+void store_partitions_release(struct partition **p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		partition_unref(p[i]);
+	free(p);
+}
+
+/* ---- active streams ------------------------------------------------------------------------------------------- */
+
+static struct active_streams *active_streams(struct store *s, struct slice tenant)
+{
+	for (size_t i = 0; i < s->streams.n; i++)
+		if (slice_is(tenant, s->streams.v[i]->tenant))
+			return s->streams.v[i];
+	struct active_streams *a = xcalloc(1, sizeof(*a));
+	a->tenant = xasprintf("%.*s", SLICE_ARG(tenant));
+	vec_push(&s->streams, a);
+	return a;
+}
+
+/* Counts the stream as active, unless the tenant has as many as it may. */
+static bool admit_stream(struct active_streams *a, uint64_t hash, uint64_t limit)
+{
+	struct slice key = slice_of(&hash, sizeof(hash));
+	size_t n_old = 0, i = 0;
+	struct slice k;
+	void *value;
+
+	if (map_get(&a->young, key) != NULL)
+		return true;
+	bool known = map_get(&a->old, key) != NULL;
+	if (!known && limit > 0) {
+		/* Streams of the old generation that came again are in both. */
+		n_old = a->old.n;
+		if (a->young.n + n_old >= limit)
+			while (map_next(&a->young, &i, &k, &value))
+				n_old -= map_get(&a->old, k) != NULL;
+		if (a->young.n + n_old >= limit)
+			return false;
+	}
+	*map_put(&a->young, arena_dup(&a->young_arena, key), NULL) = a;
+	return true;
+}
+
+void store_streams_age(struct store *s)
+{
+	pthread_mutex_lock(&s->streams_lock);
+	for (size_t i = 0; i < s->streams.n; i++) {
+		struct active_streams *a = s->streams.v[i];
+
+		map_fini(&a->old);
+		arena_fini(&a->old_arena);
+		a->old = a->young;
+		a->old_arena = a->young_arena;
+		a->young = (struct map){ 0 };
+		a->young_arena = (struct arena){ 0 };
+	}
+	pthread_mutex_unlock(&s->streams_lock);
+}
+
+/* ---- encoding a batch ----------------------------------------------------------------------------------------- */
+
+static void put_entry(struct buf *b, const struct batch_entry *e, int64_t prev, struct buf *meta)
+{
+	buf_svarint(b, (int64_t)((uint64_t)e->ts - (uint64_t)prev));
+	buf_lenslice(b, e->line);
+	buf_reset(meta);
+	labels_encode(meta, (struct labels){ e->meta, e->n_meta });
+	buf_lenslice(b, buf_slice(meta));
+	buf_varint(b, e->n_tokens);
+	buf_append(b, e->tokens, e->n_tokens * sizeof(uint64_t));
+}
+
+/* One record holds one run of entries of as many streams as fit; counts are patched in as fixed-width varints would be
+ * wasteful, so a record's parts are collected first. */
+struct record_writer {
+	struct append_job *job;
+	struct slice tenant;
+	struct buf streams, entries, meta;
+	uint64_t n_streams;
+};
+
+static void end_record(struct record_writer *w)
+{
+	if (w->n_streams == 0)
+		return;
+	struct append_record *r = vec_add(&w->job->records);
+	buf_init(&r->payload);
+	buf_reserve(&r->payload, w->streams.n + w->tenant.n + 24);
+	buf_putc(&r->payload, WAL_TYPE_ENTRIES);
+	buf_lenslice(&r->payload, w->tenant);
+	buf_varint(&r->payload, w->n_streams);
+	buf_add(&r->payload, buf_slice(&w->streams));
+	r->sum = wal_payload_sum(buf_slice(&r->payload));
+	w->job->bytes += r->payload.n;
+	buf_reset(&w->streams);
+	w->n_streams = 0;
+}
+
+static void end_stream(struct record_writer *w, struct slice encoded, uint64_t n)
+{
+	if (n == 0)
+		return;
+	buf_lenslice(&w->streams, encoded);
+	buf_varint(&w->streams, n);
+	buf_add(&w->streams, buf_slice(&w->entries));
+	buf_reset(&w->entries);
+	w->n_streams++;
+	if (w->streams.n >= MAX_RECORD)
+		end_record(w);
+}
+
+static void encode_stream(struct record_writer *w, const struct batch *b, const struct batch_stream *st, struct slice encoded)
+{
+	uint64_t n = 0;
+	int64_t prev = 0;
+
+	for (size_t i = 0; i < st->n; i++) {
+		const struct batch_entry *e = &b->entries.v[st->first + i];
+
+		if (e->rejected)
+			continue;
+		put_entry(&w->entries, e, prev, &w->meta);
+		prev = e->ts;
+		n++;
+		w->job->n_entries++;
+		if (w->entries.n >= MAX_RECORD) {
+			end_stream(w, encoded, n);
+			n = 0;
+			prev = 0;
+		}
+	}
+	end_stream(w, encoded, n);
+}
+
+static void refuse_stream(struct append_job *job, const struct batch *b, const struct batch_stream *st)
+{
+	struct buf text;
+
+	for (size_t i = 0; i < st->n; i++)
+		job->n_refused += !b->entries.v[st->first + i].rejected;
+	if (job->refused.code != ERR_NONE)
+		return;
+	buf_init(&text);
+	labels_format(&text, st->labels);
+	err_set(&job->refused, ERR_LIMITED,
+		"maximum active stream limit exceeded when trying to create stream %.*s, reduce the number of active streams "
+		"(reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be "
+		"increased, user: '%.*s'",
+		(int)MIN(text.n, (size_t)512), text.p, SLICE_ARG(b->tenant));
+	buf_fini(&text);
+}
+
+static void encode_batch(struct store *s, const struct batch *b, struct append_job *job)
+{
+	struct record_writer w = { .job = job, .tenant = b->tenant };
+	uint64_t limit = s->o.max_streams != NULL ? s->o.max_streams(s->o.arg, b->tenant) : 0;
+	struct buf labels;
+
+	buf_init(&labels);
+	for (size_t i = 0; i < b->streams.n; i++) {
+		const struct batch_stream *st = &b->streams.v[i];
+
+		if (st->rejected || st->n == 0)
+			continue;
+		buf_reset(&labels);
+		labels_encode(&labels, st->labels);
+		pthread_mutex_lock(&s->streams_lock);
+		bool admitted = admit_stream(active_streams(s, b->tenant), labels_hash(buf_slice(&labels)), limit);
+		pthread_mutex_unlock(&s->streams_lock);
+		if (admitted)
+			encode_stream(&w, b, st, buf_slice(&labels));
+		else
+			refuse_stream(job, b, st);
+	}
+	end_record(&w);
+	buf_fini(&labels);
+	buf_fini(&w.streams);
+	buf_fini(&w.entries);
+	buf_fini(&w.meta);
+}
+
+static void free_job(struct append_job *job)
+{
+	for (size_t i = 0; i < job->records.n; i++)
+		buf_fini(&job->records.v[i].payload);
+	vec_fini(&job->records);
+	free(job);
+}
+
+static void finish_job(struct append_job *job, const struct err *err)
+{
+	const struct err *e = err->code != ERR_NONE ? err : &job->refused;
+
+	job->done(job->arg, e, job->n_refused);
+	free_job(job);
+}
+
+/* ---- appending ------------------------------------------------------------------------------------------------ */
+
+bool store_read_only(struct store *s, char *why, size_t why_size)
+{
+	bool wal = atomic_load(&s->wal_failed), disk = atomic_load(&s->disk_low);
+
+	if (why_size > 0) {
+		pthread_mutex_lock(&s->state_lock);
+		snprintf(why, why_size, "%s", disk ? s->disk_why : wal ? s->wal_why : "");
+		pthread_mutex_unlock(&s->state_lock);
+	}
+	return wal || disk;
+}
+
+void store_append(struct store *s, const struct batch *b, store_done_fn done, void *arg)
+{
+	struct append_job *job;
+	struct err err = { 0 };
+	char why[256];
+
+	if (store_read_only(s, why, sizeof(why))) {
+		err_set(&err, ERR_UNAVAILABLE, "read-only: %s", why);
+		done(arg, &err, 0);
+		return;
+	}
+	job = xcalloc(1, sizeof(*job));
+	job->done = done;
+	job->arg = arg;
+	encode_batch(s, b, job);
+	if (job->records.n == 0) {
+		finish_job(job, &err);
+		return;
+	}
+	pthread_mutex_lock(&s->queue_lock);
+	bool stopping = s->stopping;
+	if (!stopping) {
+		*s->last = job;
+		s->last = &job->next;
+		pthread_cond_signal(&s->queue_more);
+	}
+	pthread_mutex_unlock(&s->queue_lock);
+	if (stopping) {
+		err_set(&err, ERR_UNAVAILABLE, "shutting down");
+		finish_job(job, &err);
+	}
+}
+
+/* ---- the writer thread ---------------------------------------------------------------------------------------- */
+
+static void set_wal_state(struct store *s, bool failed, const char *why)
+{
+	pthread_mutex_lock(&s->state_lock);
+	snprintf(s->wal_why, sizeof(s->wal_why), "%s", why);
+	pthread_mutex_unlock(&s->state_lock);
+	if (atomic_exchange(&s->wal_failed, failed) == failed)
+		return;
+	metric_set(s->m.read_only, failed || atomic_load(&s->disk_low));
+	if (failed)
+		log_error("writes refused: the write-ahead log failed", KV("reason", why));
+	else
+		log_info("writes accepted again");
+}
+
+/* After a failure nothing more goes to the old file: a new one says where the old one ends. */
+static void heal_wal(struct store *s)
+{
+	struct err err;
+
+	if (!atomic_load(&s->wal_failed) || atomic_load(&s->disk_low))
+		return;
+	if (wal_next(s->wal, &err) == -1) {
+		set_wal_state(s, true, err.msg);
+		return;
+	}
+	pthread_rwlock_wrlock(&s->heads_lock);
+	s->active->wal_last = wal_number(s->wal);
+	pthread_rwlock_unlock(&s->heads_lock);
+	set_wal_state(s, false, "");
+}
+
+static int write_jobs(struct store *s, struct append_job *jobs, struct err *err)
+{
+	for (struct append_job *j = jobs; j != NULL; j = j->next) {
+		for (size_t i = 0; i < j->records.n; i++) {
+			if (wal_append(s->wal, buf_slice(&j->records.v[i].payload), j->records.v[i].sum, err) == -1)
+				return -1;
+			metric_add(s->m.wal_records, 1);
+			metric_add(s->m.wal_bytes, j->records.v[i].payload.n);
+		}
+	}
+	if (s->o.wal_sync != WAL_SYNC_ALWAYS) {
+		s->unsynced = true;
+		return 0;
+	}
+	int64_t began = clock_mono_ns();
+	if (wal_sync_now(s->wal, err) == -1)
+		return -1;
+	metric_add(s->m.wal_syncs, 1);
+	metric_observe(s->m.wal_sync_seconds, (double)(clock_mono_ns() - began) / 1e9);
+	return 0;
+}
+
+static void apply_jobs(struct store *s, struct append_job *jobs)
+{
+	struct err ok = { 0 }, err;
+
+	for (struct append_job *j = jobs, *next; j != NULL; j = next) {
+		next = j->next;
+		for (size_t i = 0; i < j->records.n; i++)
+			if (head_apply(s->active, buf_slice(&j->records.v[i].payload), NULL, NULL, &err) == -1)
+				log_error("record of our own making is malformed", KV("error", err.msg));
+		metric_add(s->m.appended_entries, j->n_entries);
+		metric_add(s->m.appended_bytes, j->bytes);
+		finish_job(j, &ok);
+	}
+}
+
+static void fail_jobs(struct append_job *jobs, const struct err *err)
+{
+	for (struct append_job *j = jobs, *next; j != NULL; j = next) {
+		next = j->next;
+		finish_job(j, err);
+	}
+}
+
+static void run_jobs(struct store *s, struct append_job *jobs)
+{
+	struct err err = { 0 };
+	char why[256];
+
+	if (store_read_only(s, why, sizeof(why))) {
+		err_set(&err, ERR_UNAVAILABLE, "read-only: %s", why);
+		fail_jobs(jobs, &err);
+		return;
+	}
+	if (write_jobs(s, jobs, &err) == -1) {
+		set_wal_state(s, true, err.msg);
+		err.code = ERR_UNAVAILABLE;
+		fail_jobs(jobs, &err);
+		heal_wal(s);
+		return;
+	}
+	wal_mark_good(s->wal);
+	apply_jobs(s, jobs);
+	metric_set(s->m.head_bytes, (int64_t)s->active->bytes);
+	metric_set(s->m.head_entries, (int64_t)s->active->n_entries);
+	metric_set(s->m.head_streams, (int64_t)s->active->n_streams);
+}
+
+static bool head_is_due(const struct store *s)
+{
+	const struct head *h = s->active;
+
+	return h->n_entries > 0 &&
+	       (head_memory(h) >= s->o.head_bytes || clock_mono_ns() - h->born_mono_ns >= s->o.head_max_age_ns);
+}
+
+/* Hands the active head to the flusher. False if the one before is not done or the WAL cannot go on. */
+static bool freeze(struct store *s, uint64_t claim)
+{
+	struct err err;
+	bool busy;
+
+	pthread_mutex_lock(&s->flush_lock);
+	busy = s->frozen != NULL;
+	pthread_mutex_unlock(&s->flush_lock);
+	if (busy)
+		return false;
+	if (s->unsynced && wal_sync_now(s->wal, &err) == -1) {
+		set_wal_state(s, true, err.msg);
+		return false;
+	}
+	s->unsynced = false;
+	if (wal_next(s->wal, &err) == -1) {
+		set_wal_state(s, true, err.msg);
+		return false;
+	}
+	struct head *fresh = head_new(wal_number(s->wal));
+	pthread_mutex_lock(&s->flush_lock);
+	pthread_rwlock_wrlock(&s->heads_lock);
+	s->frozen = s->active;
+	s->active = fresh;
+	pthread_rwlock_unlock(&s->heads_lock);
+	s->flush_claimed = claim;
+	pthread_cond_signal(&s->flush_more);
+	pthread_mutex_unlock(&s->flush_lock);
+	store_streams_age(s);
+	return true;
+}
+
+static void wait_for_flusher(struct store *s)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += 50 * 1000 * 1000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&s->flush_lock);
+	if (s->frozen != NULL)
+		pthread_cond_timedwait(&s->flush_done, &s->flush_lock, &until);
+	pthread_mutex_unlock(&s->flush_lock);
+}
+
+static bool flusher_is_failing(struct store *s)
+{
+	pthread_mutex_lock(&s->flush_lock);
+	bool failing = s->frozen != NULL && s->flush_err.code != ERR_NONE;
+	pthread_mutex_unlock(&s->flush_lock);
+	return failing;
+}
+
+/* Before more is taken in: is there room? With both heads full, the writer waits; if flushing keeps failing, it refuses. */
+static bool make_room(struct store *s)
+{
+	while (head_is_due(s) && head_memory(s->active) >= s->o.head_bytes) {
+		if (freeze(s, 0))
+			return true;
+		if (atomic_load(&s->wal_failed) || atomic_load(&s->disk_low) || flusher_is_failing(s))
+			return false;
+		wait_for_flusher(s);
+	}
+	if (head_is_due(s))
+		freeze(s, 0);
+	return true;
+}
+
+/* Everything appended before the wish is in the active head by now, or in the frozen one. */
+static void serve_flush(struct store *s, uint64_t wanted)
+{
+	bool freeze_it = false;
+
+	pthread_mutex_lock(&s->flush_lock);
+	if (s->flush_served < wanted && s->flush_claimed < wanted) {
+		if (s->active->n_entries > 0) {
+			freeze_it = true; /* waits for its turn while another head is frozen */
+		} else if (s->frozen != NULL) {
+			s->flush_claimed = wanted;
+		} else {
+			s->flush_served = wanted;
+			pthread_cond_broadcast(&s->flush_done);
+		}
+	}
+	pthread_mutex_unlock(&s->flush_lock);
+	if (freeze_it)
+		freeze(s, wanted);
+}
+
+static void sync_if_due(struct store *s)
+{
+	int64_t now = clock_mono_ns();
+	struct err err;
+
+	if (!s->unsynced || s->o.wal_sync != WAL_SYNC_INTERVAL || now - s->last_sync_mono_ns < s->o.wal_sync_interval_ns)
+		return;
+	s->last_sync_mono_ns = now;
+	s->unsynced = false;
+	metric_add(s->m.wal_syncs, 1);
+	if (wal_sync_now(s->wal, &err) == -1)
+		set_wal_state(s, true, err.msg);
+}
+
+static struct append_job *take_jobs(struct store *s, uint64_t *flush_wanted, bool *stopping)
+{
+	struct timespec until;
+	int64_t wait_ns = s->o.wal_sync == WAL_SYNC_INTERVAL && s->unsynced ? s->o.wal_sync_interval_ns : 100 * NS_PER_MS;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	int64_t ns = until.tv_nsec + wait_ns;
+	until.tv_sec += ns / NS_PER_S;
+	until.tv_nsec = ns % NS_PER_S;
+	pthread_mutex_lock(&s->queue_lock);
+	if (s->first == NULL && !s->stopping && s->flush_wanted == *flush_wanted)
+		pthread_cond_timedwait(&s->queue_more, &s->queue_lock, &until);
+	struct append_job *jobs = s->first;
+	s->first = NULL;
+	s->last = &s->first;
+	*flush_wanted = s->flush_wanted;
+	*stopping = s->stopping;
+	pthread_mutex_unlock(&s->queue_lock);
+	return jobs;
+}
+
+static void *writer_main(void *arg)
+{
+	struct store *s = arg;
+	uint64_t flush_wanted = 0;
+	bool stopping = false;
+
+	while (!stopping) {
+		struct append_job *jobs = take_jobs(s, &flush_wanted, &stopping);
+
+		heal_wal(s);
+		if (!make_room(s) && jobs != NULL) {
+			struct err err;
+
+			err_set(&err, ERR_UNAVAILABLE, "read-only: the memory for new entries is full and cannot be flushed");
+			fail_jobs(jobs, &err);
+			jobs = NULL;
+		}
+		if (jobs != NULL)
+			run_jobs(s, jobs);
+		sync_if_due(s);
+		serve_flush(s, flush_wanted);
+	}
+	return NULL;
+}
+
+/* ---- the flusher thread --------------------------------------------------------------------------------------- */
+
+/* All partitions have what these files hold: only now may they go. */
+static void drop_log(struct store *s, uint64_t covered)
+{
+	struct err err;
+
+	if (wal_remove_through(s->wal_dir, covered, &err) == -1)
+		log_warn("old log files stay", KV("error", err.msg));
+}
+
+static void *flusher_main(void *arg)
+{
+	struct store *s = arg;
+	struct err err;
+
+	pthread_mutex_lock(&s->flush_lock);
+	for (;;) {
+		while (s->frozen == NULL && !s->flusher_stop)
+			pthread_cond_wait(&s->flush_more, &s->flush_lock);
+		if (s->frozen == NULL)
+			break;
+		struct head *h = s->frozen;
+		pthread_mutex_unlock(&s->flush_lock);
+
+		err_clear(&err);
+		int rc = flush_head(s, h, &err);
+		if (rc == 0)
+			drop_log(s, h->wal_last);
+		else
+			log_error("flush failed; it will be tried again", KV("error", err.msg));
+		pthread_mutex_lock(&s->flush_lock);
+		if (rc == 0) {
+			pthread_rwlock_wrlock(&s->heads_lock);
+			s->frozen = NULL;
+			pthread_rwlock_unlock(&s->heads_lock);
+			head_unref(h);
+			s->flush_served = MAX(s->flush_served, s->flush_claimed);
+		}
+		s->flush_err = err;
+		if (rc == -1)
+			s->flush_failures++;
+		pthread_cond_broadcast(&s->flush_done);
+		if (rc == -1) {
+			struct timespec until;
+
+			if (s->flusher_stop)
+				break; /* the log keeps it */
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_sec++;
+			pthread_cond_timedwait(&s->flush_more, &s->flush_lock, &until);
+		}
+	}
+	pthread_mutex_unlock(&s->flush_lock);
+	return NULL;
+}
+
+int store_flush(struct store *s, struct err *err)
+{
+	pthread_mutex_lock(&s->queue_lock);
+	uint64_t wanted = ++s->flush_wanted;
+	pthread_cond_signal(&s->queue_more);
+	pthread_mutex_unlock(&s->queue_lock);
+
+	pthread_mutex_lock(&s->flush_lock);
+	uint64_t failures = s->flush_failures;
+	int rc = 0;
+	while (s->flush_served < wanted && rc == 0) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += 20 * 1000 * 1000;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000000000;
+		}
+		pthread_cond_timedwait(&s->flush_done, &s->flush_lock, &until);
+		if (s->flush_failures > failures) {
+			*err = s->flush_err;
+			if (err->code == ERR_NONE)
+				err_set(err, ERR_UNAVAILABLE, "flush failed");
+			rc = -1;
+		} else if (atomic_load(&s->wal_failed)) {
+			err_set(err, ERR_UNAVAILABLE, "flush is not possible: the write-ahead log failed");
+			rc = -1;
+		}
+	}
+	pthread_mutex_unlock(&s->flush_lock);
+	return rc;
+}
+
+/* ---- opening and closing -------------------------------------------------------------------------------------- */
+
+static void make_metrics(struct store *s)
+{
+	s->m.appended_entries = metric_counter("spoor_store_appended_entries_total", "Entries made durable.", NULL);
+	s->m.appended_bytes = metric_counter("spoor_store_appended_bytes_total", "Bytes of records made durable.", NULL);
+	s->m.wal_bytes = metric_counter("spoor_wal_bytes_total", "Bytes written to the write-ahead log.", NULL);
+	s->m.wal_records = metric_counter("spoor_wal_records_total", "Records written to the write-ahead log.", NULL);
+	s->m.wal_syncs = metric_counter("spoor_wal_syncs_total", "Syncs of the write-ahead log.", NULL);
+	s->m.wal_sync_seconds = metric_histogram("spoor_wal_sync_seconds", "Time of a sync of the write-ahead log.", NULL);
+	s->m.flushes = metric_counter("spoor_flushes_total", "Heads flushed to segments.", NULL);
+	s->m.flush_seconds = metric_histogram("spoor_flush_seconds", "Time of a flush.", NULL);
+	s->m.flushed_bytes = metric_counter("spoor_flushed_segment_bytes_total", "Bytes of segments written by flushes.", NULL);
+	s->m.flushed_raw = metric_counter("spoor_flushed_raw_bytes_total", "Raw bytes of lines and metadata flushed.", NULL);
+	s->m.merges = metric_counter("spoor_merges_total", "Merges of segments.", NULL);
+	s->m.merged_raw = metric_counter("spoor_merged_raw_bytes_total", "Raw bytes rewritten by merges.", NULL);
+	s->m.duplicates = metric_counter("spoor_duplicate_entries_total", "Entries dropped because they were there already.", NULL);
+	s->m.head_bytes = metric_gauge("spoor_head_bytes", "Raw bytes of entries not yet in segments.", NULL);
+	s->m.head_entries = metric_gauge("spoor_head_entries", "Entries not yet in segments.", NULL);
+	s->m.head_streams = metric_gauge("loki_ingester_memory_streams", "Streams not yet in segments.", NULL);
+	s->m.read_only = metric_gauge("spoor_read_only", "1 while writes are refused.", NULL);
+	s->m.corrupt = metric_counter("spoor_corrupt_total", "Damaged files, records and blocks met.", NULL);
+	s->m.partitions = metric_gauge("spoor_partitions", "Partitions (tenant and day) on disk.", NULL);
+	s->m.retained = metric_counter("spoor_retention_dropped_partitions_total", "Partitions dropped by retention.", NULL);
+}
+
+static struct store *store_new(const struct store_options *o)
+{
+	struct store *s = xcalloc(1, sizeof(*s));
+
+	s->o = *o;
+	s->dir = xstrdup(o->dir);
+	s->wal_dir = xasprintf("%s/wal", o->dir);
+	s->lock_fd = -1;
+	s->last = &s->first;
+	pthread_mutex_init(&s->queue_lock, NULL);
+	pthread_cond_init(&s->queue_more, NULL);
+	pthread_rwlock_init(&s->heads_lock, NULL);
+	pthread_mutex_init(&s->flush_lock, NULL);
+	pthread_cond_init(&s->flush_more, NULL);
+	pthread_cond_init(&s->flush_done, NULL);
+	pthread_mutex_init(&s->partitions_lock, NULL);
+	pthread_mutex_init(&s->streams_lock, NULL);
+	pthread_mutex_init(&s->keeper_lock, NULL);
+	pthread_cond_init(&s->keeper_more, NULL);
+	pthread_mutex_init(&s->state_lock, NULL);
+	make_metrics(s);
+	return s;
+}
+
+static void store_destroy(struct store *s)
+{
+	wal_close(s->wal);
+	head_unref(s->active);
+	head_unref(s->frozen);
+	for (size_t i = 0; i < s->partitions.n; i++)
+		partition_unref(s->partitions.v[i]);
+	vec_fini(&s->partitions);
+	for (size_t i = 0; i < s->streams.n; i++) {
+		map_fini(&s->streams.v[i]->young);
+		map_fini(&s->streams.v[i]->old);
+		arena_fini(&s->streams.v[i]->young_arena);
+		arena_fini(&s->streams.v[i]->old_arena);
+		free(s->streams.v[i]->tenant);
+		free(s->streams.v[i]);
+	}
+	vec_fini(&s->streams);
+	if (s->lock_fd != -1)
+		close(s->lock_fd);
+	pthread_mutex_destroy(&s->queue_lock);
+	pthread_cond_destroy(&s->queue_more);
+	pthread_rwlock_destroy(&s->heads_lock);
+	pthread_mutex_destroy(&s->flush_lock);
+	pthread_cond_destroy(&s->flush_more);
+	pthread_cond_destroy(&s->flush_done);
+	pthread_mutex_destroy(&s->partitions_lock);
+	pthread_mutex_destroy(&s->streams_lock);
+	pthread_mutex_destroy(&s->keeper_lock);
+	pthread_cond_destroy(&s->keeper_more);
+	pthread_mutex_destroy(&s->state_lock);
+	free(s->dir);
+	free(s->wal_dir);
+	free(s);
+}
+
+static void start_thread(pthread_t *t, const char *name, void *(*fn)(void *), void *arg)
+{
+	if (pthread_create(t, NULL, fn, arg) != 0) {
+		log_error("cannot start a thread", KV("name", name));
+		abort();
+	}
+	pthread_setname_np(*t, name);
+}
+
+int store_open(const struct store_options *o, struct store **out, struct err *err)
+{
+	struct store *s = store_new(o);
+
+	sql_library_init();
+	if (file_mkdirs(s->dir, err) == -1 || store_lock_dir(s->dir, &s->lock_fd, err) == -1 ||
+	    store_check_format(s->dir, err) == -1 || file_mkdirs(s->wal_dir, err) == -1 || store_load_partitions(s, err) == -1 ||
+	    store_replay(s, err) == -1) {
+		store_destroy(s);
+		return -1;
+	}
+	s->wall_minus_mono_ns = clock_now_ns() - clock_mono_ns();
+	keep_disk(s);
+	start_thread(&s->writer, "spoor-writer", writer_main, s);
+	start_thread(&s->flusher, "spoor-flusher", flusher_main, s);
+	start_thread(&s->keeper, "spoor-keeper", keep_main, s);
+	*out = s;
+	return 0;
+}
+
+void store_close(struct store *s, bool flush)
+{
+	struct err err;
+
+	if (s == NULL)
+		return;
+	if (flush && store_flush(s, &err) == -1)
+		log_warn("entries stay in the write-ahead log", KV("error", err.msg));
+	pthread_mutex_lock(&s->keeper_lock);
+	s->keeper_stop = true;
+	pthread_cond_signal(&s->keeper_more);
+	pthread_mutex_unlock(&s->keeper_lock);
+	pthread_join(s->keeper, NULL);
+	pthread_mutex_lock(&s->queue_lock);
+	s->stopping = true;
+	pthread_cond_signal(&s->queue_more);
+	pthread_mutex_unlock(&s->queue_lock);
+	pthread_join(s->writer, NULL);
+	pthread_mutex_lock(&s->flush_lock);
+	s->flusher_stop = true;
+	pthread_cond_signal(&s->flush_more);
+	pthread_mutex_unlock(&s->flush_lock);
+	pthread_join(s->flusher, NULL);
+	if (s->unsynced && wal_sync_now(s->wal, &err) == -1)
+		log_error("the write-ahead log could not be synced", KV("error", err.msg));
+	if (flush && s->active->n_entries == 0 && s->frozen == NULL) {
+		/* Nothing is left in the log: the next start has nothing to replay. */
+		wal_remove_through(s->wal_dir, wal_number(s->wal), &err);
+	}
+	store_destroy(s);
+}
+
+void store_status(struct store *s, struct buf *out)
+{
+	char why[256];
+	uint64_t missing = 0;
+
+	bool ro = store_read_only(s, why, sizeof(why));
+	buf_printf(out, "writes: %s%s\n", ro ? "refused: " : "accepted", why);
+	pthread_rwlock_rdlock(&s->heads_lock);
+	buf_printf(out, "head: %llu entries, %llu bytes%s\n", (unsigned long long)s->active->n_entries,
+		   (unsigned long long)s->active->bytes, s->frozen != NULL ? ", one more being flushed" : "");
+	pthread_rwlock_unlock(&s->heads_lock);
+	pthread_mutex_lock(&s->partitions_lock);
+	for (size_t i = 0; i < s->partitions.n; i++)
+		missing += atomic_load(&s->partitions.v[i]->n_missing);
+	buf_printf(out, "partitions: %zu\n", s->partitions.n);
+	pthread_mutex_unlock(&s->partitions_lock);
+	buf_printf(out, "damaged: %llu records or files, %llu unreadable segments\n", (unsigned long long)metric_value(s->m.corrupt),
+		   (unsigned long long)missing);
+}
+
+/* ---- small answers -------------------------------------------------------------------------------------------- */
+
+static int cmp_slice(const void *a, const void *b)
+{
+	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+int store_labels(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers, struct timerange range,
+		 struct slice name, struct arena *a, struct slice **out, size_t *n_out, struct err *err)
+{
+	struct scan_hint hint = { .range = range };
+	struct snapshot *snap;
+	VEC(struct slice) v = { 0 };
+	struct map seen = { 0 };
+
+	if (snapshot_take(s, tenant, m, n_matchers, &hint, false, &snap, err) == -1)
+		return -1;
+	for (size_t i = 0; i < snapshot_n_streams(snap); i++) {
+		struct labels l = snapshot_stream(snap, i)->labels;
+
+		for (size_t k = 0; k < l.n; k++) {
+			struct slice text = name.p == NULL ? l.v[k].name : l.v[k].value;
+			bool is_new;
+
+			if (name.p != NULL && !slice_eq(l.v[k].name, name))
+				continue;
+			map_put(&seen, text, &is_new);
+			if (is_new)
+				vec_push(&v, text);
+		}
+	}
+	if (v.n > 1)
+		qsort(v.v, v.n, sizeof(*v.v), cmp_slice);
+	*out = arena_array(a, struct slice, v.n);
+	for (size_t i = 0; i < v.n; i++)
+		(*out)[i] = arena_dup(a, v.v[i]);
+	*n_out = v.n;
+	vec_fini(&v);
+	map_fini(&seen);
+	snapshot_release(snap);
+	return 0;
+}
+
+int store_sums(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers, struct timerange range,
+	       struct store_sums *out, struct err *err)
+{
+	struct scan_hint hint = { .range = range };
+	struct snapshot *snap;
+
+	if (snapshot_take(s, tenant, m, n_matchers, &hint, true, &snap, err) == -1)
+		return -1;
+	*out = (struct store_sums){ .streams = snapshot_n_streams(snap) };
+	snapshot_sums(snap, &out->chunks, &out->bytes, &out->entries);
+	snapshot_release(snap);
+	return 0;
+}
+
+int store_tenants(struct store *s, struct arena *a, struct slice **out, size_t *n_out, struct err *err)
+{
+	VEC(struct slice) v = { 0 };
+	struct map seen = { 0 };
+
+	(void)err;
+	pthread_mutex_lock(&s->partitions_lock);
+	for (size_t i = 0; i < s->partitions.n; i++) {
+		struct slice t = slice_cstr(s->partitions.v[i]->tenant);
+		bool is_new;
+
+		map_put(&seen, t, &is_new);
+		if (is_new)
+			vec_push(&v, arena_dup(a, t));
+	}
+	pthread_mutex_unlock(&s->partitions_lock);
+	*out = arena_array(a, struct slice, v.n);
+	if (v.n > 0)
+		memcpy(*out, v.v, v.n * sizeof(*v.v));
+	*n_out = v.n;
+	vec_fini(&v);
+	map_fini(&seen);
+	return 0;
+}
+
+bool store_past_retention(struct store *s, struct slice tenant, int64_t ts)
+{
+	int64_t keep = s->o.retention_ns != NULL ? s->o.retention_ns(s->o.arg, tenant) : 0, oldest;
+
+	if (keep <= 0 || __builtin_sub_overflow(clock_now_ns(), keep, &oldest))
+		return false;
+	return ts < oldest;
+}

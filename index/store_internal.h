@@ -1,0 +1,125 @@
+/* index/store_internal.h - what the files of the store share. Nobody outside index/ includes it.
+ *
+ * Threads: any thread appends (queue) and takes snapshots; the writer thread owns the WAL and the active head; the
+ * flusher turns the frozen head into segments; the keeper merges, drops, closes and watches the disk.
+ * Locks, in the order in which they may be taken: flush_lock, heads_lock, head.lock; partition.write_lock,
+ * partitions_lock; partition.write_lock, partition.segments_lock, partition.lock. The others are held alone. */
+#ifndef INDEX_STORE_INTERNAL_H
+#define INDEX_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "base/map.h"
+#include "base/metrics.h"
+#include "base/vec.h"
+#include "index/head.h"
+#include "index/partition.h"
+#include "index/store.h"
+#include "index/wal.h"
+
+struct append_record {
+	struct buf payload;
+	uint64_t sum;
+};
+
+struct append_job {
+	struct append_job *next;
+	VEC(struct append_record) records;
+	size_t n_entries, bytes;
+	size_t n_refused;
+	struct err refused;          /* code ERR_NONE: nothing was refused */
+	store_done_fn done;
+	void *arg;
+};
+
+/* Streams a tenant wrote to lately: two generations, the older one dropped at each flush. */
+struct active_streams {
+	char *tenant;
+	struct map young, old;       /* 8-byte hash keys in the arenas */
+	struct arena young_arena, old_arena;
+};
+
+struct store {
+	struct store_options o;
+	char *dir, *wal_dir;
+	int lock_fd;
+
+	/* queue of appends: producers any thread, consumer the writer */
+	pthread_mutex_t queue_lock;
+	pthread_cond_t queue_more;
+	struct append_job *first, **last;
+	uint64_t flush_wanted;       /* store_flush calls so far */
+	bool stopping;
+	pthread_t writer;
+
+	struct wal *wal;             /* the writer's; NULL while none can be opened */
+	int64_t last_sync_mono_ns;
+	bool unsynced;
+
+	/* active is replaced by the writer only, frozen set by the writer and cleared by the flusher */
+	pthread_rwlock_t heads_lock;
+	struct head *active, *frozen;
+
+	pthread_mutex_t flush_lock;
+	pthread_cond_t flush_more;   /* there is a frozen head, or we stop */
+	pthread_cond_t flush_done;
+	uint64_t flush_served;       /* flush_wanted that has been fulfilled */
+	uint64_t flush_claimed;      /* flush_wanted that the frozen head fulfils */
+	uint64_t flush_failures;
+	struct err flush_err;        /* of the last attempt; ERR_NONE when it went well */
+	bool flusher_stop;
+	pthread_t flusher;
+
+	pthread_mutex_t partitions_lock;
+	VEC(struct partition *) partitions;
+
+	pthread_mutex_t streams_lock;
+	VEC(struct active_streams *) streams;
+
+	pthread_mutex_t keeper_lock;
+	pthread_cond_t keeper_more;
+	bool keeper_stop;
+	pthread_t keeper;
+	int64_t wall_minus_mono_ns, retention_blocked_until_mono_ns;
+
+	pthread_mutex_t state_lock;  /* the texts below */
+	_Atomic bool wal_failed, disk_low;
+	char wal_why[256], disk_why[256];
+
+	struct {
+		struct metric *appended_entries, *appended_bytes, *wal_bytes, *wal_syncs, *wal_records, *wal_sync_seconds,
+			*flush_seconds, *flushes, *flushed_bytes, *flushed_raw, *merges, *merged_raw, *duplicates, *head_bytes,
+			*head_entries, *head_streams, *read_only, *corrupt, *partitions, *retained;
+	} m;
+};
+
+/* store.c */
+/* The partition of that day, opened or made; a reference. create false: NULL without error if there is none. */
+struct partition *store_partition(struct store *s, struct slice tenant, int64_t day, bool create, struct err *err);
+/* References to the tenant's partitions that meet the range, ascending by day. tenant.p NULL: all tenants. */
+struct partition **store_partitions(struct store *s, struct slice tenant, struct timerange range, size_t *n);
+void store_partitions_release(struct partition **p, size_t n);
+void store_streams_age(struct store *s);
+bool store_past_retention(struct store *s, struct slice tenant, int64_t ts);
+
+/* snapshot.c */
+void snapshot_sums(const struct snapshot *snap, uint64_t *chunks, uint64_t *bytes, uint64_t *entries);
+
+/* recover.c */
+int store_lock_dir(const char *dir, int *fd, struct err *err);
+int store_check_format(const char *dir, struct err *err);
+int store_load_partitions(struct store *s, struct err *err);
+int store_replay(struct store *s, struct err *err);
+int store_note_dropped(struct store *s, const struct partition *p, uint64_t wal_number, struct err *err);
+
+/* flush.c */
+int flush_head(struct store *s, struct head *h, struct err *err);
+/* merge.c */
+int merge_partition(struct store *s, struct partition *p, bool eager, bool *did, struct err *err);
+/* keep.c */
+int keep_retention(struct store *s, struct err *err);
+void keep_disk(struct store *s);
+void *keep_main(void *arg);
+int keep_blooms(struct store *s, bool eager, struct err *err);
+
+#endif

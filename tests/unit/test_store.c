@@ -1,0 +1,586 @@
+/* The store as a whole, on a real directory: what is appended comes back, once, in order, whatever happened between. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "index/store.h"
+
+#define DAY   (INT64_C(20000) * NS_PER_DAY)
+#define SEC   NS_PER_S
+
+struct fixture {
+	char dir[64];
+	struct store_options o;
+	struct store *s;
+	struct trace_keys *keys;
+	int64_t retention;
+};
+
+static int64_t retention_of(void *arg, struct slice tenant)
+{
+	(void)tenant;
+	return ((struct fixture *)arg)->retention;
+}
+
+static void open_store(struct fixture *f)
+{
+	struct err err = { 0 };
+
+	if (store_open(&f->o, &f->s, &err) == -1)
+		fail_msg("store_open: %s", err.msg);
+}
+
+static void close_store(struct fixture *f, bool flush)
+{
+	store_close(f->s, flush);
+	f->s = NULL;
+}
+
+static void reopen(struct fixture *f, bool flush)
+{
+	close_store(f, flush);
+	open_store(f);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	const struct slice keys[] = { SLICE("trace_id") };
+
+	log_set_level(LOG_ERROR);
+	snprintf(f->dir, sizeof(f->dir), "/tmp/spoor-store-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	store_options_init(&f->o);
+	f->keys = trace_keys_new(keys, 1, NULL, 0);
+	f->o.dir = f->dir;
+	f->o.keys = f->keys;
+	f->o.merge_interval_ns = 0;
+	f->o.min_free_bytes = 1;
+	f->o.retention_ns = retention_of;
+	f->o.arg = f;
+	open_store(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+
+	file_fault("sync", 0, 0, 0);
+	file_fault("write", 0, 0, 0);
+	file_fault("create", 0, 0, 0);
+	if (f->s != NULL)
+		close_store(f, false);
+	file_remove_tree(f->dir, &err);
+	trace_keys_free(f->keys);
+	free(f);
+	return 0;
+}
+
+/* ---- pushing and reading -------------------------------------------------------------------------------------- */
+
+struct pushed {
+	const char *app;
+	int64_t ts;
+	const char *line;
+	const char *trace; /* metadata trace_id, or NULL */
+};
+
+struct waited {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	struct err err;
+	size_t n_refused;
+};
+
+static void on_done(void *arg, const struct err *err, size_t n_refused)
+{
+	struct waited *w = arg;
+
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	w->err = *err;
+	w->n_refused = n_refused;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static struct waited push_tenant(struct fixture *f, const char *tenant, const struct pushed *p, size_t n)
+{
+	struct waited w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	struct trace_found found = { 0 };
+	struct batch b;
+
+	batch_init(&b);
+	b.tenant = slice_cstr(tenant);
+	for (size_t i = 0; i < n; i++) {
+		struct batch_stream *st = batch_add_stream(&b);
+		struct label *l = arena_new(&b.arena, struct label);
+		struct batch_entry *e = batch_add_entry(&b);
+		struct buf meta;
+
+		*l = (struct label){ SLICE("app"), slice_cstr(p[i].app) };
+		st->labels = (struct labels){ l, 1 };
+		e->ts = p[i].ts;
+		e->line = slice_cstr(p[i].line);
+		buf_init(&meta);
+		if (p[i].trace != NULL) {
+			e->meta = arena_new(&b.arena, struct label);
+			*e->meta = (struct label){ SLICE("trace_id"), slice_cstr(p[i].trace) };
+			e->n_meta = 1;
+		}
+		labels_encode(&meta, (struct labels){ e->meta, e->n_meta });
+		trace_find(f->keys, e->line, buf_slice(&meta), SLICE("\0"), &found);
+		uint64_t *t = arena_array(&b.arena, uint64_t, found.n_tokens);
+		if (found.n_tokens > 0)
+			memcpy(t, found.token, found.n_tokens * sizeof(*t));
+		e->tokens = t;
+		e->n_tokens = (uint32_t)found.n_tokens;
+		buf_fini(&meta);
+	}
+	store_append(f->s, &b, on_done, &w);
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	batch_fini(&b);
+	trace_found_fini(&found);
+	return w;
+}
+
+static void push(struct fixture *f, const struct pushed *p, size_t n)
+{
+	struct waited w = push_tenant(f, "t", p, n);
+
+	if (w.err.code != ERR_NONE)
+		fail_msg("push: %s", w.err.msg);
+}
+
+/* What a query over the hint yields, as "app ts line|" text in time order of units. */
+static struct buf read_all(struct fixture *f, const struct scan_hint *hint, const char *app, struct read_stats *stats)
+{
+	const struct matcher m = { MATCH_EQ, SLICE("app"), slice_cstr(app != NULL ? app : ""), NULL };
+	struct snapshot *snap;
+	struct entry_block b;
+	struct err err = { 0 };
+	struct buf out;
+	int rc;
+
+	buf_init(&out);
+	if (snapshot_take(f->s, SLICE("t"), &m, app != NULL ? 1 : 0, hint, true, &snap, &err) == -1)
+		fail_msg("snapshot: %s", err.msg);
+	struct reader *r = reader_new(snap);
+	for (size_t u = 0; u < snapshot_n_units(snap); u++) {
+		reader_start(r, snapshot_unit(snap, u));
+		while ((rc = reader_next(r, &b, &err)) == 1) {
+			for (size_t k = 0; k < b.n; k++) {
+				size_t i = hint->backward ? b.n - 1 - k : k;
+				struct slice trace = labels_get_encoded(b.metas[b.meta[i]], SLICE("trace_id"));
+
+				buf_printf(&out, "%.*s %lld %.*s%s%.*s|", SLICE_ARG(snapshot_unit(snap, u)->stream->labels.v[0].value),
+					   (long long)((b.ts[i] - DAY) / SEC), SLICE_ARG(b.line[i]), trace.n > 0 ? " " : "",
+					   SLICE_ARG(trace));
+			}
+		}
+		assert_int_equal(rc, 0);
+	}
+	if (stats != NULL)
+		*stats = *reader_stats(r);
+	reader_free(r);
+	snapshot_release(snap);
+	buf_cstr_end(&out);
+	return out;
+}
+
+static void expect(struct fixture *f, const struct scan_hint *hint, const char *app, const char *want)
+{
+	struct buf got = read_all(f, hint, app, NULL);
+
+	assert_string_equal(got.p, want);
+	buf_fini(&got);
+}
+
+static const struct scan_hint everything = { .range = { INT64_MIN, INT64_MAX } };
+static const struct scan_hint newest_first = { .range = { INT64_MIN, INT64_MAX }, .backward = true };
+
+/* ---- tests ---------------------------------------------------------------------------------------------------- */
+
+static void flush(struct fixture *f)
+{
+	struct err err = { 0 };
+
+	if (store_flush(f->s, &err) == -1)
+		fail_msg("flush: %s", err.msg);
+}
+
+static void appended_entries_come_back(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one", NULL }, { "b", DAY + 2 * SEC, "two", "x" },
+					   { "a", DAY + 3 * SEC, "three", NULL } };
+	static const char *const want_a = "a 1 one|a 3 three|", *const back_a = "a 3 three|a 1 one|";
+
+	push(f, p, 3);
+	for (int round = 0; round < 4; round++) {
+		expect(f, &everything, "a", want_a);
+		expect(f, &newest_first, "a", back_a);
+		expect(f, &everything, "b", "b 2 two x|");
+		expect(f, &everything, "c", "");
+		if (round == 0)
+			flush(f);           /* from the head to a segment */
+		else if (round == 1)
+			reopen(f, true);    /* a clean restart */
+		else if (round == 2)
+			reopen(f, false);
+	}
+}
+
+static void unflushed_entries_survive_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one", NULL }, { "a", DAY + 90000 * SEC, "next day", NULL } };
+
+	push(f, p, 2);
+	for (int i = 0; i < 3; i++) {
+		reopen(f, false);
+		expect(f, &everything, "a", "a 1 one|a 90000 next day|");
+	}
+	flush(f);
+	reopen(f, false);
+	expect(f, &everything, "a", "a 1 one|a 90000 next day|");
+}
+
+static void the_range_is_exact(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "1", NULL }, { "a", DAY + 2 * SEC, "2", NULL },
+					   { "a", DAY + 3 * SEC, "3", NULL } };
+	const struct scan_hint hint = { .range = { DAY + 1 * SEC, DAY + 3 * SEC } };
+	const struct scan_hint none = { .range = { DAY + 2 * SEC, DAY + 2 * SEC } };
+
+	push(f, p, 3);
+	for (int round = 0; round < 2; round++) {
+		expect(f, &hint, "a", "a 1 1|a 2 2|");
+		expect(f, &none, "a", "");
+		flush(f);
+	}
+}
+
+static void duplicates_are_kept_once_wherever_they_lie(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", DAY + 5 * SEC, "x", NULL }, { "a", DAY + 5 * SEC, "x", "t" },
+					   { "a", DAY + 5 * SEC, "y", NULL }, { "a", DAY + 5 * SEC, "x", NULL } };
+	static const char *const want = "a 5 x|a 5 x t|a 5 y|", *const back = "a 5 y|a 5 x t|a 5 x|";
+	struct err err = { 0 };
+
+	push(f, p, 4);
+	expect(f, &everything, "a", want);
+	push(f, p, 4); /* a retry */
+	expect(f, &everything, "a", want);
+	flush(f);
+	expect(f, &everything, "a", want);
+	push(f, p, 4); /* the head now repeats what a segment holds */
+	expect(f, &everything, "a", want);
+	flush(f);
+	expect(f, &everything, "a", want);
+	expect(f, &newest_first, "a", back);
+	assert_int_equal(store_merge(f->s, &err), 0);
+	expect(f, &everything, "a", want);
+	reopen(f, true);
+	expect(f, &newest_first, "a", back);
+}
+
+static void late_entries_are_put_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct pushed p = { "a", 0, "l", NULL };
+	struct err err = { 0 };
+	static const int order[] = { 5, 1, 9, 3, 7, 2, 8, 4, 6 };
+
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		p.ts = DAY + order[i] * SEC;
+		push(f, &p, 1);
+		if (i % 3 == 2)
+			flush(f);
+		if (i == 4)
+			reopen(f, false);
+	}
+	static const char *const want = "a 1 l|a 2 l|a 3 l|a 4 l|a 5 l|a 6 l|a 7 l|a 8 l|a 9 l|";
+	expect(f, &everything, "a", want);
+	assert_int_equal(store_merge(f->s, &err), 0);
+	expect(f, &everything, "a", want);
+	reopen(f, true);
+	expect(f, &everything, "a", want);
+}
+
+static char *numbered(char *out, size_t size, unsigned i)
+{
+	snprintf(out, size, "line %u trace=%032x", i, i * 2654435761u);
+	return out;
+}
+
+/* Many entries over flushes, merges and restarts: all there, in order, and the trace index finds what a scan finds. */
+static void many_entries_with_traces(void **state)
+{
+	struct fixture *f = *state;
+	enum { N = 3000, BATCH = 50 };
+	static struct pushed p[BATCH];
+	static char text[BATCH][80];
+	struct err err = { 0 };
+
+	f->o.max_chunk_bytes = 16 << 10;
+	f->o.max_chunk_entries = 200;
+	reopen(f, true);
+	for (unsigned i = 0; i < N; i += BATCH) {
+		for (unsigned k = 0; k < BATCH; k++)
+			p[k] = (struct pushed){ (i + k) % 3 == 0 ? "a" : "b", DAY + (int64_t)((i + k) * 40) * SEC,
+						numbered(text[k], sizeof(text[k]), i + k), NULL };
+		push(f, p, BATCH);
+		if (i % 500 == 450)
+			flush(f);
+	}
+	for (int round = 0; round < 3; round++) {
+		struct buf all = read_all(f, &everything, NULL, NULL);
+		size_t n = 0;
+		for (size_t i = 0; i < all.n; i++)
+			n += all.p[i] == '|';
+		assert_int_equal(n, N);
+		buf_fini(&all);
+		for (unsigned i = 1; i < N; i += 371) {
+			uint64_t token = i * 2654435761u;
+			char needle[40], want[128];
+			struct trace_group g = { &token, 1 };
+			struct slice needles[1];
+
+			token = (uint64_t)(uint32_t)token;
+			snprintf(needle, sizeof(needle), "%032x", i * 2654435761u);
+			needles[0] = slice_cstr(needle);
+			struct scan_hint hint = { .range = { INT64_MIN, INT64_MAX }, .groups = &g, .n_groups = 1 };
+			struct scan_hint scan = { .range = { INT64_MIN, INT64_MAX }, .needles = needles, .n_needles = 1 };
+			struct read_stats with, without;
+			struct buf found = read_all(f, &hint, NULL, &with), scanned = read_all(f, &scan, NULL, &without);
+
+			snprintf(want, sizeof(want), "%s %d %s|", i % 3 == 0 ? "a" : "b", (int)i * 40, numbered(text[0], sizeof(text[0]), i));
+			assert_non_null(strstr(found.p, want));
+			assert_non_null(strstr(scanned.p, want));
+			if (round > 0)
+				assert_true(with.lines + with.head_lines < 1000);
+			buf_fini(&found);
+			buf_fini(&scanned);
+		}
+		uint64_t absent = 77;
+		struct trace_group g = { &absent, 1 };
+		struct scan_hint hint = { .range = { INT64_MIN, INT64_MAX }, .groups = &g, .n_groups = 1 };
+		expect(f, &hint, NULL, "");
+		if (round == 0) {
+			flush(f);
+			assert_int_equal(store_merge(f->s, &err), 0);
+		} else if (round == 1) {
+			close_store(f, true);
+			if (store_rebuild_index(&f->o, &err) == -1)
+				fail_msg("rebuild: %s", err.msg);
+			open_store(f);
+		}
+	}
+}
+
+static void labels_and_sums(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "12345", NULL }, { "b", DAY + 2 * SEC, "1", NULL },
+					   { "c", DAY + 100000 * SEC, "1", NULL } };
+	const struct timerange day = { DAY, DAY + NS_PER_DAY };
+	struct slice *v;
+	size_t n;
+	struct arena a;
+	struct err err = { 0 };
+	struct store_sums sums;
+
+	arena_init(&a);
+	push(f, p, 3);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(store_labels(f->s, SLICE("t"), NULL, 0, day, (struct slice){ NULL, 0 }, &a, &v, &n, &err), 0);
+		assert_int_equal(n, 1);
+		assert_true(slice_is(v[0], "app"));
+		assert_int_equal(store_labels(f->s, SLICE("t"), NULL, 0, day, SLICE("app"), &a, &v, &n, &err), 0);
+		assert_int_equal(n, 2);
+		assert_true(slice_is(v[1], "b"));
+		assert_int_equal(store_labels(f->s, SLICE("other"), NULL, 0, day, SLICE("app"), &a, &v, &n, &err), 0);
+		assert_int_equal(n, 0);
+		assert_int_equal(store_sums(f->s, SLICE("t"), NULL, 0, TIMERANGE_ALL, &sums, &err), 0);
+		assert_int_equal(sums.streams, 3);
+		assert_int_equal(sums.entries, 3);
+		flush(f);
+	}
+	arena_fini(&a);
+}
+
+static void a_failed_sync_takes_nothing_in(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed good = { "a", DAY + 1 * SEC, "good", NULL }, bad = { "a", DAY + 2 * SEC, "bad", NULL },
+				   after = { "a", DAY + 3 * SEC, "after", NULL };
+
+	push(f, &good, 1);
+	file_fault("sync", EIO, 0, 1);
+	struct waited w = push_tenant(f, "t", &bad, 1);
+	assert_int_equal(w.err.code, ERR_UNAVAILABLE);
+	expect(f, &everything, "a", "a 1 good|");
+	for (int i = 0; i < 100; i++) {
+		w = push_tenant(f, "t", &after, 1);
+		if (w.err.code == ERR_NONE)
+			break;
+		usleep(20000);
+	}
+	assert_int_equal(w.err.code, ERR_NONE);
+	expect(f, &everything, "a", "a 1 good|a 3 after|");
+	reopen(f, false);
+	expect(f, &everything, "a", "a 1 good|a 3 after|");
+}
+
+static void a_full_disk_refuses_and_recovers(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p = { "a", DAY + 1 * SEC, "x", NULL };
+
+	file_fault("write", ENOSPC, 0, -1);
+	file_fault("create", ENOSPC, 0, -1);
+	struct waited w = push_tenant(f, "t", &p, 1);
+	assert_int_equal(w.err.code, ERR_UNAVAILABLE);
+	char why[256];
+	assert_true(store_read_only(f->s, why, sizeof(why)));
+	expect(f, &everything, "a", "");
+	file_fault("write", 0, 0, 0);
+	file_fault("create", 0, 0, 0);
+	for (int i = 0; i < 100 && store_read_only(f->s, why, sizeof(why)); i++)
+		usleep(20000);
+	push(f, &p, 1);
+	expect(f, &everything, "a", "a 1 x|");
+}
+
+static void retention_drops_whole_days_for_good(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "old", NULL }, { "a", DAY + 86400 * 5 * SEC, "new", NULL } };
+	struct err err = { 0 };
+
+	push(f, p, 2);
+	flush(f);
+	push(f, p, 2); /* the log holds the old day again */
+	f->retention = clock_now_ns() - (DAY + NS_PER_DAY * 3);
+	assert_int_equal(store_retain(f->s, &err), 0);
+	f->retention = 0;
+	reopen(f, false);
+	expect(f, &everything, "a", "a 432000 new|");
+}
+
+static void tenants_do_not_see_each_other(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p = { "a", DAY + 1 * SEC, "x", NULL };
+
+	push_tenant(f, "u", &p, 1);
+	expect(f, &everything, "a", "");
+	flush(f);
+	expect(f, &everything, "a", "");
+}
+
+static void a_second_process_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct store *other = NULL;
+	struct err err = { 0 };
+
+	assert_int_equal(store_open(&f->o, &other, &err), -1);
+	assert_int_equal(err.code, ERR_LOCKED);
+}
+
+static void flip_byte(const char *path, long off)
+{
+	FILE *h = fopen(path, "r+b");
+
+	assert_non_null(h);
+	assert_int_equal(fseek(h, off, off < 0 ? SEEK_END : SEEK_SET), 0);
+	int c = fgetc(h);
+	assert_int_equal(fseek(h, -1, SEEK_CUR), 0);
+	fputc(c ^ 0x40, h);
+	fclose(h);
+}
+
+static size_t n_said;
+
+static void count_line(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+	n_said++;
+}
+
+static void damage_is_found_and_survived(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one one one", NULL }, { "b", DAY + 1 * SEC, "two two two", NULL } };
+	struct check_report r;
+	struct err err = { 0 };
+	char path[256];
+	struct read_stats stats;
+
+	push(f, p, 2);
+	flush(f);
+	close_store(f, true);
+	assert_int_equal(store_check(f->dir, count_line, NULL, &r, &err), 0);
+	assert_int_equal(r.entries, 2);
+	assert_int_equal(n_said, 0);
+	snprintf(path, sizeof(path), "%s/tenants/t/2024-10-04/00000001.seg", f->dir);
+	flip_byte(path, 40 + 20); /* inside the first chunk */
+	assert_int_equal(store_check(f->dir, count_line, NULL, &r, &err), 0);
+	assert_true(r.bad_blocks + r.bad_chunks > 0);
+	assert_true(n_said > 0);
+	open_store(f);
+	struct buf got = read_all(f, &everything, NULL, &stats);
+	assert_string_equal(got.p, "b 1 two two two|");
+	assert_true(stats.corrupt_blocks > 0);
+	buf_fini(&got);
+	close_store(f, true);
+	snprintf(path, sizeof(path), "%s/tenants/t/2024-10-04/index.db", f->dir);
+	assert_int_equal(truncate(path, 100), 0);
+	open_store(f); /* made anew from the segment, what can be read of it */
+	expect(f, &everything, "b", "b 1 two two two|");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(appended_entries_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(unflushed_entries_survive_a_crash, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_range_is_exact, setup, teardown),
+		cmocka_unit_test_setup_teardown(duplicates_are_kept_once_wherever_they_lie, setup, teardown),
+		cmocka_unit_test_setup_teardown(late_entries_are_put_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_entries_with_traces, setup, teardown),
+		cmocka_unit_test_setup_teardown(labels_and_sums, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failed_sync_takes_nothing_in, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_disk_refuses_and_recovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(retention_drops_whole_days_for_good, setup, teardown),
+		cmocka_unit_test_setup_teardown(tenants_do_not_see_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_second_process_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(damage_is_found_and_survived, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
