@@ -44,8 +44,12 @@ void file_faults_from_env(void)
 	int e, skip, n;
 
 	while (s != NULL && sscanf(s, "%15[a-z]:%d:%d%n", kind, &e, &skip, &n) == 3) {
-		file_fault(kind, e, skip, -1);
+		int times = -1, n_times = 0;
+
 		s += n;
+		if (sscanf(s, ":%d%n", &times, &n_times) == 1)
+			s += n_times;
+		file_fault(kind, e, skip, times);
 		if (*s == ',')
 			s++;
 	}

@@ -24,7 +24,8 @@ bool file_exists(const char *path);
 
 /* Fault injection for tests: after `skip` more operations of this kind, fail with errno_value, `times` times
  * (-1 = for ever). Kinds: "open" "create" "write" "read" "sync" "mkdir" "unlink" "rename". errno_value 0 clears.
- * SPOOR_FAULT="sync:28:3,write:5:0" in the environment does the same for a daemon under test. */
+ * SPOOR_FAULT="sync:28:3,write:5:0:1" (kind:errno:skip[:times]) in the environment does the same for a daemon under
+ * test. */
 void file_fault(const char *kind, int errno_value, int skip, int times);
 void file_faults_from_env(void);
 

@@ -35,7 +35,7 @@ static void put_escape(struct buf *b, unsigned char c)
 	buf_putc(b, hex[c & 15]);
 }
 
-void json_string(struct buf *b, struct slice s, bool html)
+void json_quote(struct buf *b, struct slice s, bool html)
 {
 	unsigned char mask = html ? 3 : 1;
 
@@ -78,7 +78,7 @@ void json_key(struct json_out *j, const char *key)
 void json_key_slice(struct json_out *j, struct slice key)
 {
 	json_sep(j);
-	json_string(j->b, key, false);
+	json_quote(j->b, key, false);
 	buf_putc(j->b, ':');
 	j->comma = false;
 }
@@ -86,7 +86,7 @@ void json_key_slice(struct json_out *j, struct slice key)
 void json_str(struct json_out *j, struct slice s)
 {
 	json_sep(j);
-	json_string(j->b, s, false);
+	json_quote(j->b, s, false);
 }
 
 void json_cstr(struct json_out *j, const char *s)
@@ -106,7 +106,7 @@ void json_bool(struct json_out *j, bool v)
 	buf_puts(j->b, v ? "true" : "false");
 }
 
-void json_null(struct json_out *j)
+void json_put_null(struct json_out *j)
 {
 	json_sep(j);
 	buf_puts(j->b, "null");

@@ -4,8 +4,9 @@
 
 #include "base/buf.h"
 
-/* Escapes as Go's encoding/json: invalid UTF-8 becomes \ufffd; with html, also < > & U+2028 U+2029 as \uXXXX. */
-void json_string(struct buf *b, struct slice s, bool html);
+/* A string with its quotes. Escapes as Go's encoding/json: invalid UTF-8 becomes \ufffd; with html, also
+ * < > & U+2028 U+2029 as \uXXXX. */
+void json_quote(struct buf *b, struct slice s, bool html);
 
 struct json_out {
 	struct buf *b;
@@ -38,7 +39,7 @@ void json_str(struct json_out *j, struct slice s);
 void json_cstr(struct json_out *j, const char *s);
 void json_int(struct json_out *j, int64_t v);
 void json_bool(struct json_out *j, bool v);
-void json_null(struct json_out *j);
+void json_put_null(struct json_out *j);
 void json_float(struct json_out *j, double v);
 
 #endif

@@ -11,7 +11,7 @@
 static const double bounds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120 };
 enum { N_BOUNDS = ARRAY_LEN(bounds) };
 
-enum type { COUNTER, GAUGE, HISTOGRAM };
+enum type { COUNTER, GAUGE, HISTOGRAM, SECONDS };
 
 struct metric {
 	enum type type;
@@ -19,7 +19,7 @@ struct metric {
 	char *help;
 	char *labels; /* "" if none */
 	char *key;
-	_Atomic int64_t value;               /* counter, gauge; histogram: count */
+	_Atomic int64_t value;               /* counter, gauge; histogram: count; seconds: in microseconds */
 	_Atomic uint64_t bucket[N_BOUNDS];   /* not cumulative */
 	_Atomic int64_t sum_us;              /* microseconds */
 };
@@ -61,6 +61,11 @@ struct metric *metric_counter(const char *name, const char *help, const char *la
 struct metric *metric_gauge(const char *name, const char *help, const char *labels)
 {
 	return get(GAUGE, name, help, labels);
+}
+
+struct metric *metric_seconds(const char *name, const char *help, const char *labels)
+{
+	return get(SECONDS, name, help, labels);
 }
 
 struct metric *metric_histogram(const char *name, const char *help, const char *labels)
@@ -154,7 +159,7 @@ static void render_histogram(struct buf *out, const struct metric *m)
 
 void metrics_render(struct buf *out)
 {
-	static const char *const type_name[] = { "counter", "gauge", "histogram" };
+	static const char *const type_name[] = { "counter", "gauge", "histogram", "counter" };
 
 	pthread_mutex_lock(&lock);
 	size_t n = all.n;
@@ -171,7 +176,7 @@ void metrics_render(struct buf *out)
 		if (m->type == HISTOGRAM)
 			render_histogram(out, m);
 		else
-			put_sample(out, m, "", NULL, (double)m->value);
+			put_sample(out, m, "", NULL, (double)m->value / (m->type == SECONDS ? 1e6 : 1));
 	}
 	free(sorted);
 }

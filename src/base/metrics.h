@@ -17,6 +17,8 @@ struct metric;
 
 struct metric *metric_counter(const char *name, const char *help, const char *labels);
 struct metric *metric_gauge(const char *name, const char *help, const char *labels);
+/* A counter of seconds; metric_add and metric_set take microseconds. */
+struct metric *metric_seconds(const char *name, const char *help, const char *labels);
 /* Buckets from 1 ms to about 2 minutes, for seconds. */
 struct metric *metric_histogram(const char *name, const char *help, const char *labels);
 void metric_add(struct metric *m, uint64_t n);           /* counter */

@@ -18,7 +18,8 @@ enum { RE_MAX_PATTERN = 4096, RE_MAX_GROUPS = 64 };
 int re_compile(struct slice pattern, unsigned flags, struct re **out, struct err *err);
 void re_free(struct re *re); /* NULL is fine */
 bool re_match(const struct re *re, struct slice text);
-/* Leftmost match; group[0] is the whole. A group that took no part has p == NULL. Returns false for no match. */
+/* Leftmost match; group[0] is the whole. A group that took no part, or comes after the first RE_MAX_GROUPS, has
+ * p == NULL. Returns false for no match. */
 bool re_find(const struct re *re, struct slice text, struct slice *group, size_t n_groups);
 size_t re_n_groups(const struct re *re);                         /* without group 0 */
 struct slice re_group_name(const struct re *re, size_t i);       /* i from 1; empty if unnamed */
@@ -26,7 +27,7 @@ struct slice re_group_name(const struct re *re, size_t i);       /* i from 1; em
 /* What a pattern means, as Go's parser and simplifier see it (after factoring of alternations). Lives in the arena.
  * Line filters and label filters replace easy shapes by byte searches; planners take literals that must occur. */
 enum re_op {
-	RE_OP_LITERAL,       /* lit; fold: any case */
+	RE_OP_LITERAL,       /* lit; fold: any case, and lit is then in lower case */
 	RE_OP_CLASS,         /* one rune of a set: . [a-z] \d */
 	RE_OP_ANY,           /* . with \n */
 	RE_OP_ANY_NOT_NL,    /* . */
@@ -45,7 +46,11 @@ struct re_node {
 	int min, max;
 	size_t n_sub;
 	struct re_node **sub;
+	bool lazy;                 /* of a repetition */
+	int height;                /* 1 for a leaf; at most RE_MAX_HEIGHT */
+	const struct re_class *class_; /* of RE_OP_CLASS; private to the parser */
 };
+enum { RE_MAX_HEIGHT = 1000 };
 int re_parse(struct slice pattern, unsigned flags, struct arena *a, struct re_node **out, struct err *err);
 
 #endif

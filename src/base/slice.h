@@ -20,7 +20,7 @@ struct slice {
 
 static inline struct slice slice_of(const void *p, size_t n)
 {
-	return (struct slice){ p, n };
+	return (struct slice){ (const char *)p, n };
 }
 
 static inline struct slice slice_cstr(const char *s)

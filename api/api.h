@@ -1,0 +1,44 @@
+/* api/api.h - the endpoints: which paths there are, and what the daemon gives them to work with. Handlers run
+ * on I/O threads; they parse parameters, hand the work to the scheduler or to ingest, and answer from there.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include <stdatomic.h>
+#include "api/route.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/limits.h"
+
+struct ingest;
+struct query_engine;
+struct sched;
+
+#define API_VERSION "3.5.0" /* what we report as Loki's version: clients switch features on by it */
+
+/* Given to the server as its `app`; lives longer than the server. The functions are called on any thread. */
+struct api_context {
+	struct ingest *ingest;
+	struct query_engine *engine;
+	struct sched *sched;
+	const char *version;	       /* spoor's own */
+	_Atomic bool log_queries;      /* write query texts into the log */
+	_Atomic int64_t slow_query_ns; /* queries that take longer are logged; 0 = none */
+
+	void (*limits)(void *arg, struct slice tenant, struct limits *out);
+	/* Is the server ready, for writers too or (for_readers) for readers alone? Otherwise one line says
+	 * why. */
+	bool (*ready)(void *arg, bool for_readers, struct buf *why);
+	void (*status)(void *arg, struct buf *out);   /* lines for /ready?verbose */
+	void (*services)(void *arg, struct buf *out); /* lines "name => Running" */
+	void (*config)(void *arg, struct slice mode,
+		       struct buf *out);			/* YAML; mode: "", "diffs" or "defaults" */
+	void (*trace_url_template)(void *arg, struct buf *out); /* nothing if not set */
+	void (*before_metrics)(void *arg);			/* brings gauges up to date; may be NULL */
+	int (*flush)(void *arg, struct err *err);		/* heads to segments; may take long */
+	void *arg;
+};
+
+const struct route *api_routes(size_t *n);
+
+#endif

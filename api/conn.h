@@ -1,0 +1,153 @@
+/* api/conn.h - inside of the server: one I/O thread, one connection, one request with its answer. For
+ * api/server.c, conn.c and req.c only.
+ *
+ * Threads: a struct io and its connections are touched on their loop's thread alone. A struct exchange is the
+ * loop's, but while it is deferred its owner may use `req`, the reply fields and what stands under `lock`.
+ * Locks, none inside another: server.lock, exchange.lock. */
+#ifndef API_CONN_H
+#define API_CONN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include "base/loop.h"
+#include "base/map.h"
+#include "base/metrics.h"
+#include "base/vec.h"
+#include "api/req.h"
+#include "api/server.h"
+
+struct bufferevent;
+struct event;
+
+/* Settings are swapped whole; whoever uses them holds a reference. */
+struct settings {
+	struct server_settings s;
+	unsigned n_refs; /* under server.lock */
+};
+
+struct listener {
+	struct io *io;
+	struct event *event;
+	int fd;
+	bool admin;
+};
+
+TAILQ_HEAD(conn_list, conn);
+
+struct io {
+	struct server *server;
+	struct loop *loop;
+	VEC(struct listener *) listeners;
+	struct event *resume;  /* after a pause of accepting */
+	struct conn_list idle; /* oldest first */
+	struct conn_list busy;
+	int64_t date_s;
+	char date[32]; /* of the Date header */
+	struct loop_job start_job, drain_job, kill_job;
+};
+
+struct server {
+	const struct route *routes;
+	size_t n_routes;
+	void *app;
+	VEC(struct io *) ios;
+	VEC(int) fds;
+	unsigned port, admin_port;
+	int fd_max; /* a descriptor from here on is the storage's reserve */
+	char own_name[256];
+	_Atomic bool draining;
+	_Atomic unsigned n_conns;
+	_Atomic uint64_t memory_used;
+	pthread_mutex_t lock;	/* protects what follows */
+	pthread_cond_t changed; /* a connection or an exchange went away */
+	size_t n_accepting;	/* I/O threads whose listeners are open */
+	size_t n_exchanges;
+	struct settings *settings;
+	struct map addrs; /* address -> struct addr_count */
+};
+
+enum conn_state {
+	CONN_IDLE, /* between requests */
+	CONN_HEAD, /* part of a request's head has come */
+	CONN_BODY,
+	CONN_WORK,   /* the handler, or whoever it gave the request to, works on the answer */
+	CONN_OUT,    /* the answer is on its way out */
+	CONN_LINGER, /* all is said; the client's rest is read and dropped, so that it can read the answer */
+};
+
+struct conn {
+	struct io *io;
+	TAILQ_ENTRY(conn) link;
+	int fd;
+	enum conn_state state;
+	struct bufferevent *bev;
+	struct event *timer; /* the deadline of the state */
+	struct http1 parser;
+	struct exchange *ex; /* NULL between requests */
+	int64_t since_ns;    /* monotonic: when the head or the body began */
+	bool admin;
+	bool close_after; /* the answer */
+	bool paused;	  /* reading */
+	bool eof;	  /* the client will send no more */
+	bool dead;	  /* freed when the callback is over */
+	char addr[16];	  /* the key in server.addrs */
+	size_t addr_n;
+	char peer[64];
+};
+
+struct exchange {
+	struct req req; /* first: a req is its exchange */
+	struct io *io;
+	struct conn *conn; /* NULL: the client is gone */
+	struct settings *settings;
+	const struct req_step *step;
+	bool waiting;
+	bool refused; /* the body is unread: close after the answer */
+	bool deferred;
+	size_t max_body;
+	uint64_t reserved; /* of server.memory_used */
+	struct buf body;
+	char peer[64];
+	/* the reply */
+	bool replied;
+	int status;
+	struct buf headers; /* lines with CRLF */
+	struct buf out;
+	bool has_retry_after;
+	struct loop_job finish_job;
+	/* the stream */
+	bool streaming;
+	bool head_sent;
+	struct loop_job stream_job;
+	pthread_mutex_t lock; /* protects what follows */
+	void (*on_cancel)(void *arg);
+	void *cancel_arg;
+	struct buf pending; /* of the stream */
+	size_t n_on_wire;   /* handed to the connection, not yet taken by the client */
+	bool posted, ended, complete, full;
+	void (*on_low)(void *arg);
+	void *low_arg;
+};
+
+/* server.c */
+struct settings *settings_ref(struct server *s);
+void settings_unref(struct server *s, struct settings *set);
+bool server_reserve(struct server *s, uint64_t limit, uint64_t bytes);
+void server_forget_addr(struct server *s, const char *addr, size_t addr_n);
+void server_conn_gone(struct server *s);
+void server_exchange_new(struct server *s);
+void server_exchange_gone(struct server *s);
+const char *io_date(struct io *io);
+void refused_count(const char *reason);
+
+/* conn.c */
+int conn_new(struct io *io, int fd, const struct sockaddr *sa, bool admin, const char *addr, size_t addr_n);
+void conn_close_idle(struct io *io, size_t most);
+void conn_drain_all(struct io *io);
+void conn_kill_all(struct io *io);
+void exchange_on_finish(struct loop_job *job);
+void exchange_on_stream(struct loop_job *job);
+
+#endif

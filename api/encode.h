@@ -1,0 +1,27 @@
+/* api/encode.h - answers as Loki's JSON. The order of keys is part of the interface: Grafana reads the answer
+ * as a stream and must know resultType and encodingFlags before result. Appends to a buffer; pure but for the
+ * deadline, which is checked while the answer grows. */
+#ifndef API_ENCODE_H
+#define API_ENCODE_H
+
+#include "base/buf.h"
+#include "query/meta.h"
+#include "query/query.h"
+#include "query/trace.h"
+
+/* flags: the text of X-Loki-Response-Encoding-Flags, absent if not sent. -1: cancelled or out of time; b is
+ * then cut anywhere. */
+int encode_result(struct buf *b, const struct query_result *r, struct slice flags, struct query_control *c,
+		  struct err *err);
+/* Does the header's text ask for structured metadata and parsed labels apart from the stream's labels? */
+bool encode_wants_categories(struct slice flags);
+
+void encode_strings(struct buf *b, const struct slice *v,
+		    size_t n); /* {"status":"success","data":[…]}; no data if n is 0 */
+void encode_series(struct buf *b, const struct labels *v, size_t n);
+void encode_index_stats(struct buf *b, const struct meta_stats *s);
+/* url is null in the answer when it is empty. */
+int encode_trace(struct buf *b, const struct trace_result *r, struct slice url, struct query_control *c,
+		 struct err *err);
+
+#endif

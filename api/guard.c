@@ -1,0 +1,183 @@
+#include "api/guard.h"
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+enum { MAX_TENANT = 150, MAX_SHOWN = 256 };
+
+static struct slice shown(struct slice s)
+{
+	return slice_sub(s, 0, MAX_SHOWN);
+}
+
+static bool is_tenant_char(char c)
+{
+	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+		return true;
+	return c != '\0' && strchr("!-_.*'()", c) != NULL;
+}
+
+static int check_tenant(struct slice id, struct err *err)
+{
+	if (id.n == 0)
+		return err_set(err, ERR_BAD_REQUEST, "tenant ID is empty");
+	for (size_t i = 0; i < id.n; i++)
+		if (!is_tenant_char(id.p[i]))
+			return err_set(err, ERR_BAD_REQUEST,
+				       "tenant ID '%.*s' contains unsupported character '%c'",
+				       SLICE_ARG(shown(id)), id.p[i]);
+	if (id.n > MAX_TENANT)
+		return err_set(err, ERR_BAD_REQUEST, "tenant ID is too long: max %d characters", MAX_TENANT);
+	if (slice_is(id, ".") || slice_is(id, ".."))
+		return err_set(err, ERR_BAD_REQUEST, "tenant ID is '.' or '..'");
+	return 0;
+}
+
+static int check_tenants(struct slice ids, struct err *err)
+{
+	for (size_t bar = 0; bar != SLICE_NONE; ids = slice_from(ids, bar + 1)) {
+		bar = slice_find_byte(ids, '|');
+		if (check_tenant(slice_sub(ids, 0, bar), err) == -1)
+			return -1;
+		if (bar == SLICE_NONE)
+			break;
+	}
+	return 0;
+}
+
+int guard_tenant(const struct http1_head *h, const struct server_settings *s, unsigned flags,
+		 struct slice *tenant, struct err *err)
+{
+	if (!s->multi_tenant) {
+		*tenant = SLICE("fake");
+		return 0;
+	}
+	struct slice id = http1_header_get(h, SLICE("x-scope-orgid"));
+	if (id.p == NULL)
+		return err_set(err, ERR_UNAUTHORIZED, "no org id");
+	bool several = slice_find_byte(id, '|') != SLICE_NONE;
+	if (several && (flags & ROUTE_MULTI_TENANT) == 0)
+		return err_set(err, ERR_BAD_REQUEST, "multiple org IDs present");
+	if ((several && s->multi_tenant_queries ? check_tenants(id, err) : check_tenant(id, err)) == -1)
+		return -1;
+	*tenant = id;
+	return 0;
+}
+
+/* The host without port, brackets and final dot. */
+static struct slice host_name(struct slice host)
+{
+	if (host.n > 0 && host.p[0] == '[')
+		return slice_sub(host, 1, slice_find_byte(host, ']') - 1);
+	host = slice_sub(host, 0, slice_find_byte(host, ':'));
+	if (slice_ends(host, SLICE(".")))
+		host.n--;
+	return host;
+}
+
+static bool is_ip(struct slice name)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr addr;
+
+	if (name.n >= sizeof(text))
+		return false;
+	memcpy(text, name.p, name.n);
+	text[name.n] = '\0';
+	return inet_pton(AF_INET, text, &addr) == 1 || inet_pton(AF_INET6, text, &addr) == 1;
+}
+
+static bool ends_nocase(struct slice s, struct slice suffix)
+{
+	return s.n > suffix.n && slice_eq_nocase(slice_from(s, s.n - suffix.n), suffix);
+}
+
+static bool is_local_name(struct slice name, struct slice own_name)
+{
+	static const struct slice suffixes[] = { { ".localhost", 10 },
+						 { ".local", 6 },
+						 { ".internal", 9 },
+						 { ".svc", 4 },
+						 { ".cluster.local", 14 } };
+
+	if (name.n == 0)
+		return false;
+	if (slice_find_byte(name, '.') == SLICE_NONE || is_ip(name) || slice_eq_nocase(name, own_name))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+		if (ends_nocase(name, suffixes[i]))
+			return true;
+	return false;
+}
+
+int guard_host(const struct http1_head *h, const struct server_settings *s, struct slice own_name,
+	       struct err *err)
+{
+	if (!s->check_host || h->host.p == NULL)
+		return 0;
+	struct slice name = host_name(h->host);
+	if (is_local_name(name, own_name))
+		return 0;
+	for (size_t i = 0; i < s->n_allowed_hosts; i++)
+		if (slice_is(SLICE("*"), s->allowed_hosts[i]) ||
+		    slice_eq_nocase(name, slice_cstr(s->allowed_hosts[i])))
+			return 0;
+	return err_set(err, ERR_FORBIDDEN, "host '%.*s' is not in allowed_hosts", SLICE_ARG(shown(name)));
+}
+
+/* A header that a page of another site could not set without being asked first. */
+static bool has_own_header(const struct http1_head *h)
+{
+	static const struct slice names[] = { { "x-scope-orgid", 13 },
+					      { "authorization", 13 },
+					      { "x-spoor-request", 15 } };
+
+	for (size_t i = 0; i < h->n_headers; i++) {
+		struct slice name = h->header[i].name;
+
+		if (slice_eq_nocase(slice_sub(name, 0, 10), SLICE("x-grafana-")))
+			return true;
+		for (size_t k = 0; k < ARRAY_LEN(names); k++)
+			if (slice_eq_nocase(name, names[k]))
+				return true;
+	}
+	return false;
+}
+
+static bool is_own_origin(struct slice origin, struct slice host)
+{
+	size_t mark = slice_find(origin, SLICE("://"));
+	struct slice scheme = slice_sub(origin, 0, mark);
+
+	if (mark == SLICE_NONE ||
+	    (!slice_eq_nocase(scheme, SLICE("http")) && !slice_eq_nocase(scheme, SLICE("https"))))
+		return false;
+	return host.n > 0 && slice_eq_nocase(slice_from(origin, mark + 3), host);
+}
+
+static bool is_allowed_origin(const struct server_settings *s, struct slice origin)
+{
+	for (size_t i = 0; i < s->n_allowed_origins; i++)
+		if (slice_eq_nocase(origin, slice_cstr(s->allowed_origins[i])))
+			return true;
+	return false;
+}
+
+int guard_site(const struct http1_head *h, const struct server_settings *s, struct err *err)
+{
+	struct slice origin = http1_header_get(h, SLICE("origin"));
+	struct slice site = http1_header_get(h, SLICE("sec-fetch-site"));
+	bool foreign =
+		slice_eq_nocase(site, SLICE("cross-site")) || slice_eq_nocase(site, SLICE("same-site"));
+
+	if (origin.p != NULL && is_allowed_origin(s, origin))
+		return 0;
+	if (origin.p != NULL && !is_own_origin(origin, h->host))
+		foreign = true;
+	if (!foreign || has_own_header(h))
+		return 0;
+	return err_set(err, ERR_FORBIDDEN,
+		       "a page of another site sent this: origin '%.*s' is not in allowed_origins",
+		       SLICE_ARG(shown(origin)));
+}

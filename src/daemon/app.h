@@ -1,0 +1,19 @@
+/* daemon/app.h - the whole server: store, ingest, query engine, scheduler, HTTP, wired together. The
+ * functions belong to the main thread. */
+#ifndef DAEMON_APP_H
+#define DAEMON_APP_H
+
+#include "daemon/config.h"
+
+struct app;
+
+/* Opens the data directory (recovering what is there), listens, answers. Takes config over, also on failure.
+ * ERR_LOCKED, ERR_CONFIG, ERR_IO. */
+int app_start(struct config *config, const struct config_args *args, struct app **out, struct err *err);
+int app_rebuild_index(struct config *config, struct err *err); /* offline; takes config over */
+int app_reload(struct app *a, struct err *err);		       /* all or nothing */
+/* /ready says no, no more connections, requests in work end, heads go to disk, all is synced and closed. */
+void app_stop(struct app *a);
+unsigned app_port(const struct app *a);
+
+#endif

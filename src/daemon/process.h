@@ -1,0 +1,12 @@
+/* daemon/process.h - the process itself: what it may do, what it uses, what it is linked with. */
+#ifndef DAEMON_PROCESS_H
+#define DAEMON_PROCESS_H
+
+#include <stdbool.h>
+
+void process_harden(bool core_dumps); /* umask, no core dumps, descriptors up to the hard limit */
+void process_log_versions(void);      /* one line with the versions of the libraries in use */
+unsigned process_n_cores(void);	      /* that this process may run on */
+void process_update_metrics(const char *data_dir); /* process_*, spoor_disk_*; any thread */
+
+#endif

@@ -1,0 +1,255 @@
+#include "ingest/ingest.h"
+#include "ingest/correlate.h"
+#include "ingest/ingest_metrics.h"
+#include "ingest/limit.h"
+#include "base/clock.h"
+#include "index/store.h"
+
+#include <pthread.h>
+
+enum {
+	KEEP_SCRATCH = 4,	      /* idle ones */
+	KEEP_BYTES = 8 * 1024 * 1024, /* in each; what a rare large push took is given back */
+	RETRY_SECONDS = 1
+};
+
+/* What one push needs while it is worked on; reused, because fresh memory costs more than the decoding. */
+struct scratch {
+	struct scratch *next;
+	struct batch batch;
+	struct correlator correlator;
+	struct buf body[2];
+	struct buf text; /* of the answer, as far as it is known before the append */
+};
+
+struct ingest {
+	struct ingest_options o;
+	struct rate *rate;
+	struct ingest_metrics *metrics;
+	pthread_mutex_t lock; /* guards idle, n_idle */
+	struct scratch *idle;
+	size_t n_idle;
+};
+
+/* A push on its way through the store. */
+struct waiting {
+	struct ingest *in;
+	ingest_done_fn done;
+	void *arg;
+	int status; /* if the store has nothing to say: 204, 400, 429 */
+	int64_t appended_ns;
+	struct slice tenant, text;
+	char bytes[]; /* tenant, text */
+};
+
+/* ---------------------------------------------------------------- scratch */
+
+static struct scratch *scratch_new(void)
+{
+	struct scratch *s = xcalloc(1, sizeof(*s));
+
+	batch_init(&s->batch);
+	buf_init(&s->body[0]);
+	buf_init(&s->body[1]);
+	buf_init(&s->text);
+	return s;
+}
+
+static void scratch_free(struct scratch *s)
+{
+	batch_fini(&s->batch);
+	correlator_fini(&s->correlator);
+	buf_fini(&s->body[0]);
+	buf_fini(&s->body[1]);
+	buf_fini(&s->text);
+	free(s);
+}
+
+static struct scratch *scratch_take(struct ingest *in)
+{
+	pthread_mutex_lock(&in->lock);
+	struct scratch *s = in->idle;
+	if (s != NULL) {
+		in->idle = s->next;
+		in->n_idle--;
+	}
+	pthread_mutex_unlock(&in->lock);
+	return s != NULL ? s : scratch_new();
+}
+
+static size_t scratch_bytes(const struct scratch *s)
+{
+	return s->body[0].cap + s->body[1].cap + s->batch.arena.total +
+	       s->batch.entries.cap * sizeof(struct batch_entry) +
+	       s->batch.streams.cap * sizeof(struct batch_stream);
+}
+
+static void scratch_give(struct ingest *in, struct scratch *s)
+{
+	arena_reset(&s->batch.arena);
+	s->batch.entries.n = s->batch.streams.n = 0;
+	s->batch.tenant = (struct slice){ NULL, 0 };
+	buf_reset(&s->text);
+	if (scratch_bytes(s) > KEEP_BYTES) {
+		scratch_free(s);
+		return;
+	}
+	pthread_mutex_lock(&in->lock);
+	if (in->n_idle < KEEP_SCRATCH) {
+		s->next = in->idle;
+		in->idle = s;
+		in->n_idle++;
+		s = NULL;
+	}
+	pthread_mutex_unlock(&in->lock);
+	if (s != NULL)
+		scratch_free(s);
+}
+
+struct ingest *ingest_new(const struct ingest_options *o)
+{
+	struct ingest *in = xcalloc(1, sizeof(*in));
+
+	in->o = *o;
+	in->rate = rate_new();
+	in->metrics = ingest_metrics_new();
+	pthread_mutex_init(&in->lock, NULL);
+	return in;
+}
+
+void ingest_free(struct ingest *in)
+{
+	if (in == NULL)
+		return;
+	for (struct scratch *s = in->idle, *next; s != NULL; s = next) {
+		next = s->next;
+		scratch_free(s);
+	}
+	rate_free(in->rate);
+	ingest_metrics_free(in->metrics);
+	pthread_mutex_destroy(&in->lock);
+	free(in);
+}
+
+/* ---------------------------------------------------------------- answers */
+
+static void answer(struct ingest *in, ingest_done_fn done, void *arg, int status, struct slice text)
+{
+	struct buf b;
+
+	buf_init(&b);
+	if (status != 204) {
+		buf_add(&b, text);
+		buf_putc(&b, '\n');
+	}
+	ingest_metrics_answer(in->metrics, status);
+	done(arg, status, status == 204 ? SLICE("") : buf_slice(&b),
+	     status == 429 || status == 503 ? RETRY_SECONDS : 0);
+	buf_fini(&b);
+}
+
+static void on_stored(void *arg, const struct err *err, size_t n_refused)
+{
+	struct waiting *w = arg;
+
+	ingest_metrics_phase(w->in->metrics, PHASE_APPEND, clock_mono_ns() - w->appended_ns);
+	if (n_refused > 0)
+		ingest_metrics_discard(w->in->metrics, w->tenant, DISCARD_STREAM_LIMIT, n_refused, 0);
+	/* What may succeed later outweighs what never will: a sender throws away what gets a 400. */
+	if (err->code == ERR_NONE)
+		answer(w->in, w->done, w->arg, w->status, w->text);
+	else
+		answer(w->in, w->done, w->arg, err_http_status(err->code), slice_cstr(err->msg));
+	free(w);
+}
+
+static struct waiting *waiting_new(struct ingest *in, ingest_done_fn done, void *arg, int status,
+				   struct slice tenant, struct slice text)
+{
+	struct waiting *w = xmalloc(sizeof(*w) + tenant.n + text.n);
+
+	*w = (struct waiting){ .in = in, .done = done, .arg = arg, .status = status };
+	memcpy(w->bytes, tenant.p, tenant.n);
+	if (text.n > 0)
+		memcpy(w->bytes + tenant.n, text.p, text.n);
+	w->tenant = slice_of(w->bytes, tenant.n);
+	w->text = slice_of(w->bytes + tenant.n, text.n);
+	w->appended_ns = clock_mono_ns();
+	return w;
+}
+
+/* ---------------------------------------------------------------- a push */
+
+static int decode(struct ingest *in, const struct ingest_request *rq, const struct limits *l,
+		  struct scratch *s, const char **format, struct err *err)
+{
+	struct body_headers h = { rq->kind, rq->content_type, rq->content_encoding,
+				  in->o.max_decompressed_size };
+	struct decode_options o = { .max_streams = l->max_streams_per_push,
+				    .max_entries = l->max_entries_per_push,
+				    .max_labels_bytes = l->max_stream_labels_size,
+				    .now_ns = clock_now_ns(),
+				    .labels = rq->labels,
+				    .n_labels = rq->n_labels };
+
+	if (body_decode(&h, rq->body, &o, s->body, &s->batch, format, err) == -1)
+		return -1;
+	if (s->batch.streams.n == 0)
+		return err_set(err, ERR_UNPROCESSABLE,
+			       "error at least one valid stream is required for ingestion");
+	s->batch.tenant = rq->tenant;
+	return 0;
+}
+
+/* Refuses what must be refused. The status of the answer if all else goes well; its text is left in s->text.
+ */
+static int check(struct ingest *in, const struct limits *l, struct scratch *s, struct tally *t)
+{
+	validate_batch(&s->batch, l, clock_now_ns(), t);
+	if (!limit_tenant(in->rate, &s->batch, l, t, &s->text))
+		return 429;
+	if (limit_streams(in->rate, &s->batch, l, t, &s->text) > 0)
+		return 429;
+	if (t->n_errors == 0)
+		return 204;
+	tally_text(t, &s->text);
+	return 400;
+}
+
+static int64_t lap(struct ingest *in, enum ingest_phase phase, int64_t since)
+{
+	int64_t now = clock_mono_ns();
+
+	ingest_metrics_phase(in->metrics, phase, now - since);
+	return now;
+}
+
+void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done_fn done, void *arg)
+{
+	struct scratch *s = scratch_take(in);
+	struct tally t = { 0 };
+	struct limits l;
+	struct err err;
+	const char *format;
+	int64_t at = clock_mono_ns();
+
+	in->o.limits(in->o.arg, rq->tenant, &l);
+	if (decode(in, rq, &l, s, &format, &err) == -1) {
+		answer(in, done, arg, err_http_status(err.code), slice_cstr(err.msg));
+		goto out;
+	}
+	at = lap(in, PHASE_DECODE, at);
+	int status = check(in, &l, s, &t);
+	at = lap(in, PHASE_VALIDATE, at);
+	ingest_metrics_push(in->metrics, rq->tenant, format, &t, rq->body.n);
+	if (t.n_entries == 0) {
+		answer(in, done, arg, status, buf_slice(&s->text));
+		goto out;
+	}
+	correlate_batch(&s->correlator, in->o.keys, &s->batch);
+	lap(in, PHASE_CORRELATE, at);
+	store_append(in->o.store, &s->batch, on_stored,
+		     waiting_new(in, done, arg, status, rq->tenant, buf_slice(&s->text)));
+out:
+	scratch_give(in, s);
+}

@@ -1,0 +1,49 @@
+/* ingest/ingest.h - the write door: a push comes in as bytes, is decoded, validated, correlated with its
+ *traces and appended to the store.
+ *
+ *	body ─► body_decode ─► validate_batch ─► limit_* ─► correlate_batch ─► store_append ─► done
+ *
+ * Threads: ingest_push may be called from any number of threads at once; it does all of its work on the
+ *caller's. */
+#ifndef INGEST_INGEST_H
+#define INGEST_INGEST_H
+
+#include "base/slice.h"
+#include "ingest/body.h"
+#include "model/limits.h"
+
+struct store;
+struct trace_keys;
+struct ingest;
+
+struct ingest_options {
+	struct store *store;	       /* borrowed */
+	const struct trace_keys *keys; /* borrowed */
+	/* Fills in the tenant's limits; called once for each push, from any thread. */
+	void (*limits)(void *arg, struct slice tenant, struct limits *out);
+	void *arg;
+	uint64_t max_decompressed_size; /* bytes */
+};
+
+struct ingest_request {
+	enum push_kind kind;
+	struct slice tenant;	   /* checked */
+	struct slice content_type; /* p == NULL: no such header */
+	struct slice content_encoding;
+	struct slice body;
+	const struct slice *labels; /* PUSH_PLAIN: fields that become labels */
+	size_t n_labels;
+};
+
+/* status 204: text is empty. Otherwise text is the answer's body, with its newline; it dies with the call.
+ * retry_after: seconds for the header of that name, 0 = none. */
+typedef void (*ingest_done_fn)(void *arg, int status, struct slice text, unsigned retry_after);
+
+struct ingest *ingest_new(const struct ingest_options *o);
+void ingest_free(struct ingest *in); /* no push may be under way; NULL is fine */
+
+/* Calls done exactly once: before it returns, or later on the store's writer thread. The request and its body
+ * are not used after it has returned. */
+void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done_fn done, void *arg);
+
+#endif

@@ -1,0 +1,50 @@
+/* ingest/json_scan.h - a streaming JSON scanner for push bodies: one pass, nothing allocated for a value. A
+ * string without escapes points into the text; one with escapes is resolved into a block of the arena that is
+ * taken once and is as long as what is left of the text. Used by one thread at a time.
+ *
+ * Lenient where senders are careless: raw control characters and bytes that are not UTF-8 may stand in
+ * strings. Functions return -1 with err naming the byte offset. */
+#ifndef INGEST_JSON_SCAN_H
+#define INGEST_JSON_SCAN_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+enum { JSON_MAX_DEPTH = 32 };
+
+struct json_scan {
+	const char *begin, *p, *end;
+	struct arena *arena;
+	char *out, *out_end; /* the rest of the block for resolved strings */
+	struct err *err;
+};
+
+void json_scan_init(struct json_scan *s, struct slice text, struct arena *arena, struct err *err);
+int json_fail(struct json_scan *s, const char *what);
+
+static inline void json_ws(struct json_scan *s)
+{
+	while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t'))
+		s->p++;
+}
+
+/* The next byte that is not white space, 0 at the end; stays in front of it. */
+static inline char json_peek(struct json_scan *s)
+{
+	json_ws(s);
+	return s->p < s->end ? *s->p : '\0';
+}
+
+int json_expect(struct json_scan *s, char c);
+int json_string(struct json_scan *s, struct slice *out);     /* at the opening quote; resolved */
+int json_raw_string(struct json_scan *s, struct slice *out); /* between the quotes, escapes as they stand */
+int json_skip(struct json_scan *s, unsigned depth);	     /* any value; depth = containers around it */
+int json_scalar(struct json_scan *s, struct slice *out);     /* number, true, false or null: its text */
+
+/* Walks an object: call with *first = true; 1 = a key was read and its colon eaten, 0 = the object has ended.
+ */
+int json_next_key(struct json_scan *s, bool *first, struct slice *key);
+/* Walks an array: 1 = in front of the next element, 0 = the array has ended. */
+int json_next_element(struct json_scan *s, bool *first);
+
+#endif

@@ -1,0 +1,43 @@
+/* ingest/pb.h - reads protobuf's wire format without copying: one field after the other from a cursor. A
+ * malformed or truncated message sets the cursor's bad flag. Groups (wire types 3 and 4) are not used by
+ * anyone and count as bad. */
+#ifndef INGEST_PB_H
+#define INGEST_PB_H
+
+#include "base/bytes.h"
+
+enum pb_type { PB_VARINT = 0, PB_FIXED64 = 1, PB_BYTES = 2, PB_FIXED32 = 5 };
+
+struct pb_field {
+	uint32_t number;
+	enum pb_type type;
+	uint64_t value;	    /* PB_VARINT, PB_FIXED64, PB_FIXED32 */
+	struct slice bytes; /* PB_BYTES */
+};
+
+/* False at the end of the message and when it is malformed. */
+static inline bool pb_next(struct cursor *c, struct pb_field *f)
+{
+	if (c->bad || c->p == c->end)
+		return false;
+	uint64_t tag = cursor_varint(c);
+	f->type = (enum pb_type)(tag & 7);
+	f->number = (uint32_t)(tag >> 3);
+	switch (f->type) {
+	case PB_VARINT: f->value = cursor_varint(c); break;
+	case PB_FIXED64: f->value = cursor_u64le(c); break;
+	case PB_BYTES: f->bytes = cursor_lenslice(c); break;
+	case PB_FIXED32: f->value = cursor_u32le(c); break;
+	default: c->bad = true; break;
+	}
+	if (f->number == 0 || tag >> 32 != 0)
+		c->bad = true;
+	return !c->bad;
+}
+
+static inline bool pb_is(const struct pb_field *f, uint32_t number, enum pb_type type)
+{
+	return f->number == number && f->type == type;
+}
+
+#endif

@@ -1,0 +1,136 @@
+#include "query/labelfilter.h"
+#include "logql/units.h"
+#include "query/labelre.h"
+#include "query/linefilter.h"
+
+struct label_test {
+	const struct label_filter *f;
+	struct label_test *left, *right;
+	struct label_re *re;
+};
+
+void label_test_free(struct label_test *t)
+{
+	if (t == NULL)
+		return;
+	label_test_free(t->left);
+	label_test_free(t->right);
+	label_re_free(t->re);
+	free(t);
+}
+
+int label_test_new(const struct label_filter *f, struct label_test **out, struct err *err)
+{
+	struct label_test *t = xcalloc(1, sizeof(*t));
+	int rc = -1;
+
+	t->f = f;
+	if (f->kind == LABEL_FILTER_AND || f->kind == LABEL_FILTER_OR) {
+		if (label_test_new(f->left, &t->left, err) == -1 ||
+		    label_test_new(f->right, &t->right, err) == -1)
+			goto out;
+	} else if (f->kind == LABEL_FILTER_STRING &&
+		   (f->matcher.op == MATCH_RE || f->matcher.op == MATCH_NRE)) {
+		if (label_re_new(f->matcher.value, &t->re, err) == -1)
+			goto out;
+	}
+	*out = TAKE(t);
+	rc = 0;
+out:
+	label_test_free(t);
+	return rc;
+}
+
+static struct slice or_empty(struct slice v)
+{
+	return v.p != NULL ? v : SLICE("");
+}
+
+static bool test_string(const struct label_test *t, const struct label_set *s)
+{
+	const struct matcher *m = &t->f->matcher;
+	struct slice v = slice_eq(m->name, LABEL_ERROR) ? s->error : label_set_get(s, m->name);
+
+	v = or_empty(v);
+	switch (m->op) {
+	case MATCH_EQ: return slice_eq(v, m->value);
+	case MATCH_NE: return !slice_eq(v, m->value);
+	case MATCH_RE: return label_re_match(t->re, v);
+	case MATCH_NRE: return !label_re_match(t->re, v);
+	}
+	return false;
+}
+
+#define COMPARE(op, a, b)                                                                                    \
+	((op) == CMP_EQ	  ? (a) == (b)                                                                       \
+	 : (op) == CMP_NE ? (a) != (b)                                                                       \
+	 : (op) == CMP_GT ? (a) > (b)                                                                        \
+	 : (op) == CMP_GE ? (a) >= (b)                                                                       \
+	 : (op) == CMP_LT ? (a) < (b)                                                                        \
+			  : (a) <= (b))
+
+/* Keeps the entry; an earlier error stands. */
+static bool conversion_failed(struct label_set *s, const struct err *why, struct arena *scratch)
+{
+	if (s->error.p == NULL)
+		label_set_error(s, SLICE("LabelFilterErr"), arena_dup(scratch, slice_cstr(why->msg)));
+	return true;
+}
+
+static bool test_typed(const struct label_filter *f, struct label_set *s, struct arena *scratch)
+{
+	struct slice v = label_set_get(s, f->name);
+	struct err why;
+	double number;
+	int64_t ns;
+	uint64_t bytes;
+
+	if (v.p == NULL)
+		return false;
+	switch (f->kind) {
+	case LABEL_FILTER_NUMBER:
+		if (units_parse_number(v, &number, &why) == -1)
+			return conversion_failed(s, &why, scratch);
+		return COMPARE(f->cmp, number, f->number);
+	case LABEL_FILTER_DURATION:
+		if (units_parse_go_duration(v, &ns, &why) == -1)
+			return conversion_failed(s, &why, scratch);
+		return COMPARE(f->cmp, ns, f->duration_ns);
+	default:
+		if (units_parse_bytes(v, &bytes, &why) == -1)
+			return conversion_failed(s, &why, scratch);
+		return COMPARE(f->cmp, bytes, f->bytes);
+	}
+}
+
+static bool test_ip(const struct label_filter *f, const struct label_set *s)
+{
+	struct slice v = label_set_get(s, f->name);
+
+	if (s->error.p != NULL)
+		return true;
+	if (v.p == NULL || !f->ip_ok)
+		return false;
+	return line_has_ip(v, &f->ip) == (f->cmp == CMP_EQ);
+}
+
+bool label_test_run(const struct label_test *t, struct label_set *s, struct arena *scratch)
+{
+	switch (t->f->kind) {
+	case LABEL_FILTER_AND: {
+		/* Both sides run, so that the right one can leave its error. */
+		bool left = label_test_run(t->left, s, scratch);
+		bool right = label_test_run(t->right, s, scratch);
+
+		return left && right;
+	}
+	case LABEL_FILTER_OR:
+		return label_test_run(t->left, s, scratch) || label_test_run(t->right, s, scratch);
+	case LABEL_FILTER_STRING: return test_string(t, s);
+	case LABEL_FILTER_IP: return test_ip(t->f, s);
+	case LABEL_FILTER_NUMBER:
+	case LABEL_FILTER_DURATION:
+	case LABEL_FILTER_BYTES: return test_typed(t->f, s, scratch);
+	}
+	return false;
+}

@@ -1,0 +1,18 @@
+/* query/labelfilter.h - the label filter stages, | a="x" and b > 5, compiled: string, number, duration, bytes
+ * and ip tests in and/or trees. Immutable once made: any number of threads may run it on their own label
+ * sets. */
+#ifndef QUERY_LABELFILTER_H
+#define QUERY_LABELFILTER_H
+
+#include "logql/ast.h"
+#include "query/label_set.h"
+
+struct label_test;
+/* Borrows the tree f. */
+int label_test_new(const struct label_filter *f, struct label_test **out, struct err *err);
+void label_test_free(struct label_test *t); /* NULL is fine */
+/* Does the entry stay? A value that does not convert keeps the entry and gives it an error, in scratch
+ * memory. */
+bool label_test_run(const struct label_test *t, struct label_set *s, struct arena *scratch);
+
+#endif

@@ -1,0 +1,51 @@
+/* query/pipeline.h - the stages of a log selector, compiled. Work is done as rarely as its outcome allows:
+ *
+ *	once a (stream, metadata set)   pipeline_base   label filters in front of the first parser
+ *	once a line                     pipeline_line   line filters, which all test the stored line
+ *	once a line that is left        pipeline_run    parsers, and the label filters behind them
+ *
+ * The pipeline is immutable and shared by all threads; struct pipe_state belongs to one. */
+#ifndef QUERY_PIPELINE_H
+#define QUERY_PIPELINE_H
+
+#include "logql/ast.h"
+#include "query/hints.h"
+#include "query/label_set.h"
+
+struct pipeline;
+/* Borrows log and needs. */
+int pipeline_new(const struct logql_log *log, const struct label_needs *needs, struct pipeline **out,
+		 struct err *err);
+void pipeline_free(struct pipeline *p); /* NULL is fine */
+
+/* ERR_NOT_SUPPORTED names the first stage that this version does not run. */
+int pipeline_check(const struct logql_log *log, struct err *err);
+
+bool pipeline_has_line_filters(const struct pipeline *p);
+bool pipeline_has_base_filters(const struct pipeline *p);
+bool pipeline_has_line_stages(const struct pipeline *p); /* pipeline_run has something to do */
+
+/* Byte strings that every line must hold to get through; borrowed from the pipeline. */
+size_t pipeline_needles(const struct pipeline *p, struct slice *out, size_t max);
+
+struct pipe_state {
+	const struct pipeline *pipeline;
+	struct label_set set; /* the labels of the entry that pipeline_run saw last */
+	struct parse_hints hints;
+	struct arena scratch; /* what set points to; emptied by the next pipeline_run */
+};
+void pipe_state_init(struct pipe_state *st, const struct pipeline *p);
+void pipe_state_fini(struct pipe_state *st);
+
+struct pipe_base {
+	struct label_base labels;
+	bool keep; /* false: no entry with this metadata gets through */
+};
+/* Lives in the arena; borrows stream and meta (encoded pairs). */
+void pipeline_base(struct pipe_state *st, struct labels stream, struct slice meta, struct arena *a,
+		   struct pipe_base *out);
+bool pipeline_line(const struct pipeline *p, struct slice line);
+/* Fills st->set. */
+bool pipeline_run(struct pipe_state *st, const struct pipe_base *base, struct slice line);
+
+#endif

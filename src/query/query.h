@@ -1,0 +1,95 @@
+/* query/query.h - the read door: a LogQL text and its parameters in, a result out. query_run works on the calling
+ * (worker) thread and spreads scans over the pool; it never runs on an I/O thread (see query/sched.h). */
+#ifndef QUERY_QUERY_H
+#define QUERY_QUERY_H
+
+#include <stdatomic.h>
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/vec.h"
+#include "model/labels.h"
+#include "model/limits.h"
+#include "model/traceid.h"
+
+struct store;
+struct pool;
+
+struct query_engine {
+	struct store *store;
+	struct pool *pool;
+	const struct trace_keys *keys;
+	_Atomic uint64_t *memory_in_use;  /* of all queries together; may be NULL */
+	uint64_t memory_limit;            /* for all queries together; 0 = none */
+};
+
+/* Shared with whoever waits: only `cancelled` is written from outside. */
+struct query_control {
+	_Atomic bool cancelled;
+	int64_t deadline_mono_ns;         /* clock_mono_ns() past which the query fails with ERR_TIMEOUT; 0 = none */
+};
+/* 0 to go on; -1 with ERR_CANCELLED or ERR_TIMEOUT. Cheap: call at least every 1,024 entries. */
+int query_control_check(const struct query_control *c, struct err *err);
+
+struct query_request {
+	struct slice tenant;
+	struct slice text;                /* LogQL */
+	bool instant;                     /* metric value at `end`; else a range */
+	int64_t start, end;               /* ns. Logs: start <= ts < end. Metrics: steps at start, start+step, … <= end */
+	int64_t step;                     /* ns, > 0 for range metrics */
+	int64_t interval;                 /* ns; thins out log results; 0 = off */
+	uint32_t limit;                   /* log entries over all streams */
+	bool backward;
+	bool categorize;                  /* group log results by stream labels only; entries carry the rest */
+	bool no_index;                    /* scan everything, for tests that compare with the trace index */
+	const struct limits *limits;
+};
+
+enum result_type { RESULT_STREAMS, RESULT_MATRIX, RESULT_VECTOR, RESULT_SCALAR };
+
+struct result_entry {
+	int64_t ts;
+	struct slice line;
+	struct labels meta, parsed;       /* filled only with categorize */
+};
+struct result_stream {                    /* sorted by canonical label text */
+	struct labels labels;             /* flat: stream + metadata + parsed; categorize: stream labels only */
+	size_t n;
+	struct result_entry *entry;       /* in the query's direction */
+};
+struct result_point {
+	int64_t ts;                       /* ns */
+	double value;
+};
+struct result_series {                    /* matrix, vector: sorted by labels_cmp (unless sort() says otherwise) */
+	struct labels labels;
+	size_t n;
+	struct result_point *point;       /* ascending; vector and scalar: exactly one */
+};
+
+struct query_stats {
+	uint64_t bytes_processed, lines_processed, meta_bytes_processed, post_filter_lines, entries_returned;
+	uint64_t head_bytes, head_lines, decompressed_bytes, decompressed_lines, compressed_bytes, duplicates;
+	uint64_t chunks_total, chunks_read, chunks_skipped_by_trace, blocks_read, blocks_skipped, streams;
+	bool used_trace_index;
+	double exec_seconds, queue_seconds;
+	double plan_seconds, scan_seconds;
+};
+
+struct query_result {
+	struct arena arena;               /* everything below lives here */
+	enum result_type type;
+	struct result_stream *stream;
+	size_t n_streams;
+	struct result_series *series;
+	size_t n_series;
+	struct slice *warning;
+	size_t n_warnings;
+	struct query_stats stats;
+};
+
+/* On failure nothing needs freeing. */
+int query_run(struct query_engine *e, const struct query_request *r, struct query_control *c, struct query_result *out,
+	      struct err *err);
+void query_result_fini(struct query_result *r);
+
+#endif
