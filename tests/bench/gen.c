@@ -458,7 +458,7 @@ static unsigned start_trace(struct gen *g, struct rng *r, int64_t ts, uint64_t m
 {
 	struct sample s = { .trace = { rng_next(r), rng_next(r) | 1 }, .day = day };
 	unsigned hops = 1 + rng_below(r, MAX_HOPS), n = 0;
-	unsigned want = (unsigned)MIN(hops + rng_below(r, 2 * hops + 1), max_lines);
+	unsigned lines = hops + rng_below(r, 2 * hops + 1), want = (unsigned)MIN(lines, max_lines);
 	static const unsigned entries[] = { 0, 0, 6, 7, 8 }; /* frontend, search, catalog, auth */
 	unsigned service = entries[rng_below(r, ARRAY_LEN(entries))], pod = rng_below(r, N_PODS);
 	int64_t step_ns = MIN(NS_PER_S, g->span_ns / 1000);

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice names[] = { SLICE("a"), SLICE("a_extracted"), SLICE("b_c") };
 	struct label_needs needs = { .all = true };
 	uint8_t found[3] = { 0 };
-	struct parse_hints hints = { &needs, found, 0 };
+	struct parse_hints hints = { .needs = &needs, .found = found };
 	struct slice line = slice_of(data, size);
 	struct label_base base;
 	struct label_set set;

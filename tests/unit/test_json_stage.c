@@ -89,7 +89,7 @@ static int setup(void **state)
 	label_base_init(&t->base, (struct labels){ stream, 1 }, own, &t->arena);
 	label_set_init(&t->set);
 	t->needs.all = true;
-	t->hints = (struct parse_hints){ &t->needs, t->found, 0 };
+	t->hints = (struct parse_hints){ .needs = &t->needs, .found = t->found };
 	buf_fini(&encoded);
 	*state = t;
 	return 0;
