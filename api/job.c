@@ -63,7 +63,8 @@ static struct slice logged_text(const struct job *job)
 	return slice_sub(job->text, 0, LOGGED_TEXT_BYTES);
 }
 
-/* The client's own mistakes are worth a line only while debugging; what the server failed at always is. */
+/* What the server failed at is always worth a line; the client's own mistakes only while debugging. That a client
+ * went away is logged by the connection, with status 499. */
 static void log_failure(const struct job *job, const struct err *err)
 {
 	int status = err_http_status(err->code);
@@ -72,9 +73,7 @@ static void log_failure(const struct job *job, const struct err *err)
 	KVS("tenant", job->req->tenant), KVS("path", job->req->path), KVI("status", status),                 \
 		KV("error", err->msg), KVF("seconds", seconds_since(job->started_mono_ns)),                  \
 		KVS("query", logged_text(job))
-	if (err->code == ERR_CANCELLED)
-		log_info("query cancelled", FAILURE_KEYS);
-	else if (status >= 500)
+	if (status >= 500)
 		log_warn("query failed", FAILURE_KEYS);
 	else
 		log_debug("query refused", FAILURE_KEYS);

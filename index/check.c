@@ -55,18 +55,18 @@ static void check_chunk(struct check *c, const char *dir, struct segment *s, con
 	chunk_header_fini(&h);
 	if (segment_each_entry(s, k->off, k->info.header_bytes, count_entry, c, &bad, &err) == -1) {
 		c->r.bad_chunks++;
-		say(c, "%s: segment %llu, chunk at %llu: %s", dir, (unsigned long long)segment_id(s), (unsigned long long)k->off,
-		    err.msg);
+		say(c, "%s: segment %llu, chunk at %llu: %s", dir, (unsigned long long)segment_id(s),
+		    (unsigned long long)k->off, err.msg);
 	}
 	if (bad > 0) {
 		c->r.bad_blocks += bad;
-		say(c, "%s: segment %llu, chunk at %llu: %llu damaged blocks", dir, (unsigned long long)segment_id(s),
-		    (unsigned long long)k->off, (unsigned long long)bad);
+		say(c, "%s: segment %llu, chunk at %llu: %llu damaged blocks", dir,
+		    (unsigned long long)segment_id(s), (unsigned long long)k->off, (unsigned long long)bad);
 	}
 	if (!segment_filter_is_good(s, k->filter_off, k->filter_bytes, k->filter_sum)) {
 		c->r.bad_chunks++;
-		say(c, "%s: segment %llu, chunk at %llu: damaged filter", dir, (unsigned long long)segment_id(s),
-		    (unsigned long long)k->off);
+		say(c, "%s: segment %llu, chunk at %llu: damaged filter", dir,
+		    (unsigned long long)segment_id(s), (unsigned long long)k->off);
 	}
 }
 
@@ -167,9 +167,11 @@ static int check_wal(struct check *c, const char *dir, struct err *err)
 		c->r.wal_records += st.records;
 		c->r.bad_wal_records += st.damaged;
 		if (st.damaged > 0)
-			say(c, "wal file %llu: %llu damaged records", (unsigned long long)f[i].number, (unsigned long long)st.damaged);
+			say(c, "wal file %llu: %llu damaged records", (unsigned long long)f[i].number,
+			    (unsigned long long)st.damaged);
 		if (st.torn > 0 && i + 1 == n)
-			say(c, "wal file %llu: torn at its end, as after a crash (harmless)", (unsigned long long)f[i].number);
+			say(c, "wal file %llu: torn at its end, as after a crash (harmless)",
+			    (unsigned long long)f[i].number);
 	}
 	if (rc == 0)
 		free(f);
@@ -178,7 +180,8 @@ static int check_wal(struct check *c, const char *dir, struct err *err)
 }
 
 /* Calls fn with the folder of every partition. */
-static int each_partition(const char *dir, int (*fn)(void *arg, const char *path, struct err *err), void *arg, struct err *err)
+static int each_partition(const char *dir, int (*fn)(void *arg, const char *path, struct err *err), void *arg,
+			  struct err *err)
 {
 	char *tenants = xasprintf("%s/tenants", dir);
 	DIR *t = opendir(tenants);
@@ -213,8 +216,8 @@ static int check_one(void *arg, const char *path, struct err *err)
 	return 0;
 }
 
-int store_check(const char *dir, void (*say_fn)(void *arg, const char *line), void *arg, struct check_report *out,
-		struct err *err)
+int store_check(const char *dir, void (*say_fn)(void *arg, const char *line), void *arg,
+		struct check_report *out, struct err *err)
 {
 	struct check c = { .say = say_fn, .arg = arg };
 	char *format = xasprintf("%s/FORMAT", dir);
@@ -222,7 +225,8 @@ int store_check(const char *dir, void (*say_fn)(void *arg, const char *line), vo
 
 	if (!file_exists(format))
 		err_set(err, ERR_NOT_FOUND, "%s is not a data directory of spoor", dir);
-	else if (store_lock_dir(dir, &fd, err) == 0 && store_check_format(dir, err) == 0 && check_wal(&c, dir, err) == 0)
+	else if (store_lock_dir(dir, &fd, err) == 0 && store_check_format(dir, err) == 0 &&
+		 check_wal(&c, dir, err) == 0)
 		rc = each_partition(dir, check_one, &c, err);
 	if (fd != -1)
 		close(fd);

@@ -130,8 +130,8 @@ static void encode_block(const struct chunk_entry *e, size_t n, uint64_t seed, i
 	b->table_sum = hash64_seed(slice_of(out->p + at, b->table_comp), seed);
 }
 
-static void write_header(const struct chunk_info *info, const struct chunk_block *b, size_t n_blocks, uint64_t seed,
-			 uint8_t codec, struct buf *out)
+static void write_header(const struct chunk_info *info, const struct chunk_block *b, size_t n_blocks,
+			 uint64_t seed, uint8_t codec, struct buf *out)
 {
 	size_t start = out->n;
 
@@ -254,8 +254,8 @@ int chunk_header_parse(struct slice bytes, uint64_t seed, struct chunk_header *o
 }
 
 /* Reads, verifies and decompresses one section into `to`. */
-static int read_section(struct chunk_source src, uint64_t off, uint32_t comp, uint32_t raw, uint64_t sum, uint64_t seed,
-			struct chunk_scratch *s, struct buf *to, struct err *err)
+static int read_section(struct chunk_source src, uint64_t off, uint32_t comp, uint32_t raw, uint64_t sum,
+			uint64_t seed, struct chunk_scratch *s, struct buf *to, struct err *err)
 {
 	buf_reset(&s->comp);
 	buf_reserve(&s->comp, (size_t)comp + 1);
@@ -283,8 +283,9 @@ static int load_text(const struct chunk_header *h, size_t i, struct chunk_source
 	return read_section(src, b->off, b->text_comp, b->text_raw, b->text_sum, h->seed, s, &s->text, err);
 }
 
-static int rows_may_match(const struct chunk_header *h, size_t i, struct chunk_source src, const struct slice *needles,
-			  size_t n_needles, struct chunk_scratch *s, struct err *err)
+static int rows_may_match(const struct chunk_header *h, size_t i, struct chunk_source src,
+			  const struct slice *needles, size_t n_needles, struct chunk_scratch *s,
+			  struct err *err)
 {
 	if (n_needles == 0)
 		return 1;
@@ -306,8 +307,8 @@ static void scratch_reserve(struct chunk_scratch *s, size_t n)
 	s->meta = xrealloc(s->meta, n * sizeof(*s->meta));
 }
 
-static int parse_table(const struct chunk_header *h, const struct chunk_block *b, bool with_lines, struct chunk_scratch *s,
-		       struct err *err)
+static int parse_table(const struct chunk_header *h, const struct chunk_block *b, bool with_lines,
+		       struct chunk_scratch *s, struct err *err)
 {
 	struct cursor c = cursor_of(buf_slice(&s->table));
 	int64_t ts = b->first_ts;
@@ -352,8 +353,8 @@ static int rows_read(const struct chunk_header *h, size_t i, struct chunk_source
 
 	if (with_lines && load_text(h, i, src, s, err) == -1)
 		return -1;
-	if (read_section(src, b->off + b->text_comp, b->table_comp, b->table_raw, b->table_sum, h->seed, s, &s->table, err) ==
-	    -1)
+	if (read_section(src, b->off + b->text_comp, b->table_comp, b->table_raw, b->table_sum, h->seed, s,
+			 &s->table, err) == -1)
 		return -1;
 	return parse_table(h, b, with_lines, s, err);
 }

@@ -29,16 +29,16 @@ struct chunk_entry {
 struct chunk_info {
 	int64_t first_ts, last_ts;
 	uint32_t n_entries;
-	uint64_t raw_bytes;      /* lines + encoded metadata */
+	uint64_t raw_bytes; /* lines + encoded metadata */
 	uint32_t header_bytes;
-	uint64_t total_bytes;    /* header and blocks */
+	uint64_t total_bytes; /* header and blocks */
 };
 
 struct chunk_block {
 	uint32_t n_entries;
 	int64_t first_ts, last_ts;
-	uint32_t first_entry;                        /* its number in the chunk */
-	uint64_t off;                                /* from the start of the chunk */
+	uint32_t first_entry;				     /* its number in the chunk */
+	uint64_t off;					     /* from the start of the chunk */
 	uint32_t text_raw, text_comp, table_raw, table_comp; /* codec 1: sizes of its two sections */
 	uint64_t text_sum, table_sum;
 };
@@ -48,7 +48,7 @@ struct chunk_header {
 	struct chunk_info info;
 	uint64_t seed;
 	uint32_t n_blocks;
-	struct chunk_block *block;                   /* malloc'd */
+	struct chunk_block *block; /* malloc'd */
 };
 
 /* Decoded parts of a block. Buffers are reused from block to block; zero it first, chunk_scratch_fini at the end. */
@@ -74,8 +74,9 @@ struct chunk_codec {
 	void (*encode)(const struct chunk_entry *e, size_t n, uint64_t seed, int effort, struct buf *out,
 		       struct chunk_info *info);
 	/* Could the block hold lines with all needles? Loads what it must into the scratch. 1 perhaps, 0 no, -1 error. */
-	int (*block_may_match)(const struct chunk_header *h, size_t i, struct chunk_source src, const struct slice *needles,
-			       size_t n_needles, struct chunk_scratch *s, struct err *err);
+	int (*block_may_match)(const struct chunk_header *h, size_t i, struct chunk_source src,
+			       const struct slice *needles, size_t n_needles, struct chunk_scratch *s,
+			       struct err *err);
 	/* Fills ts, line, meta, metas of the scratch. with_lines false: line[].p is NULL, line[].n right. After block_may_match of the
 	 * same block its work is not done again. -1: ERR_CORRUPT (this block only) or ERR_IO. */
 	int (*block_read)(const struct chunk_header *h, size_t i, struct chunk_source src, bool with_lines,
@@ -83,7 +84,7 @@ struct chunk_codec {
 };
 
 const struct chunk_codec *chunk_codec_find(uint8_t number); /* NULL if unknown */
-extern const struct chunk_codec chunk_codec_rows;           /* codec 1 */
+extern const struct chunk_codec chunk_codec_rows;	    /* codec 1 */
 
 /* seed for the chunk at off of the segment with this file id */
 uint64_t chunk_seed(uint64_t file_id, uint64_t off);

@@ -61,8 +61,8 @@ struct peel {
 };
 
 /* Tries one seed. order[] receives (hash, slot) in peeling order. */
-static bool try_peel(const uint64_t *tokens, size_t n, uint64_t seed, uint32_t seg_len, uint32_t n_slots, struct peel *t,
-		     uint32_t *queue, uint64_t *order_hash, uint32_t *order_slot)
+static bool try_peel(const uint64_t *tokens, size_t n, uint64_t seed, uint32_t seg_len, uint32_t n_slots,
+		     struct peel *t, uint32_t *queue, uint64_t *order_hash, uint32_t *order_slot)
 {
 	uint32_t slot[3];
 	size_t n_queue = 0, done = 0;
@@ -124,7 +124,7 @@ void fuse_build(uint64_t *tokens, size_t n, struct buf *out)
 		/* Distinct tokens always peel in the end; more room makes the end certain. */
 		if (++attempt % 16 == 0)
 			n_slots += seg_len, t = xrealloc(t, n_slots * sizeof(*t)),
-				queue = xrealloc(queue, (3 * n + n_slots) * sizeof(*queue));
+					    queue = xrealloc(queue, (3 * n + n_slots) * sizeof(*queue));
 	}
 	buf_u64le(out, seed);
 	buf_u32le(out, (uint32_t)n);
@@ -157,7 +157,8 @@ bool fuse_header_read(struct slice header, struct fuse_header *out)
 	h.segment_length = cursor_u32le(&c);
 	h.n_slots = cursor_u32le(&c);
 	if (c.bad || h.segment_length == 0 || (h.segment_length & (h.segment_length - 1)) != 0 ||
-	    h.segment_length > 1u << 18 || h.n_slots % h.segment_length != 0 || h.n_slots / h.segment_length < 3)
+	    h.segment_length > 1u << 18 || h.n_slots % h.segment_length != 0 ||
+	    h.n_slots / h.segment_length < 3)
 		return false;
 	*out = h;
 	return true;

@@ -23,15 +23,16 @@ struct fuse_header {
 };
 /* tokens: any order, repeats allowed (they are sorted and made unique in place). Appends to out. */
 void fuse_build(uint64_t *tokens, size_t n, struct buf *out);
-bool fuse_header_read(struct slice header, struct fuse_header *out); /* FUSE_HEADER_BYTES; false if impossible */
+bool fuse_header_read(struct slice header,
+		      struct fuse_header *out); /* FUSE_HEADER_BYTES; false if impossible */
 /* Where the three fingerprints of a token stand (slot numbers), and what their XOR must be. */
 void fuse_slots(const struct fuse_header *h, uint64_t token, uint32_t slot[3], uint16_t *fingerprint);
 bool fuse_has(struct slice filter, uint64_t token); /* the whole filter in memory; true if it is damaged */
 
 enum { BLOOM_BLOCK_BYTES = 64 };
-size_t bloom_n_blocks(size_t n_tokens);             /* about 12 bits a token */
+size_t bloom_n_blocks(size_t n_tokens); /* about 12 bits a token */
 void bloom_add(char *blocks, size_t n_blocks, uint64_t token);
-void bloom_seal(char *blocks, size_t n_blocks);     /* writes the checksums; nothing may be added afterwards */
+void bloom_seal(char *blocks, size_t n_blocks); /* writes the checksums; nothing may be added afterwards */
 size_t bloom_block_of(uint64_t token, size_t n_blocks);
 /* One block as read from disk. damaged: its checksum does not fit, and the answer is true. */
 bool bloom_block_has(const char block[BLOOM_BLOCK_BYTES], size_t block_index, uint64_t token, bool *damaged);

@@ -51,8 +51,8 @@ static int write_chunk(struct flush *f, struct segment_writer *w, uint32_t strea
 }
 
 /* The entries of one stream on one day, cut into chunks; never between equal timestamps. */
-static int write_stream(struct flush *f, struct segment_writer *w, struct flush_stream *fs, const struct partition *p,
-			struct err *err)
+static int write_stream(struct flush *f, struct segment_writer *w, struct flush_stream *fs,
+			const struct partition *p, struct err *err)
 {
 	struct timerange day = partition_range(p);
 	struct sorted_entry *v = fs->sorted.entries.v;
@@ -78,7 +78,8 @@ static int write_stream(struct flush *f, struct segment_writer *w, struct flush_
 		f->raw_bytes += e->e.line.n + e->e.meta.n;
 		for (uint32_t k = 0; e->tokens != NULL && k < e->tokens->n; k++) {
 			vec_push(&f->tokens, e->tokens->v[k]);
-			vec_push(&f->pairs, ((struct trace_pair){ trace_bucket(e->e.ts, p->bucket_ns), e->tokens->v[k] }));
+			vec_push(&f->pairs, ((struct trace_pair){ trace_bucket(e->e.ts, p->bucket_ns),
+								  e->tokens->v[k] }));
 		}
 	}
 	return f->chunk.n > 0 ? write_chunk(f, w, number, err) : 0;
@@ -153,7 +154,8 @@ static int flush_day(struct flush *f, int64_t day, struct err *err)
 		return -1;
 	pthread_mutex_lock(&p->write_lock);
 	if (atomic_load(&p->wal_pos) >= f->h->wal_last || atomic_load(&p->dropped))
-		skip_day(f, partition_range(p).end); /* an earlier attempt got this far; or retention took the day */
+		skip_day(f, partition_range(p)
+				    .end); /* an earlier attempt got this far; or retention took the day */
 	else
 		rc = write_day(f, p, err);
 	pthread_mutex_unlock(&p->write_lock);
@@ -198,8 +200,8 @@ int flush_head(struct store *s, struct head *h, struct err *err)
 
 		metric_add(s->m.flushes, 1);
 		metric_observe(s->m.flush_seconds, seconds);
-		log_info("flushed head", KVI("wal", h->wal_last), KVI("entries", h->n_entries), KVI("bytes", f.raw_bytes),
-			 KVI("streams", h->n_streams), KVF("seconds", seconds));
+		log_info("flushed head", KVI("wal", h->wal_last), KVI("entries", h->n_entries),
+			 KVI("bytes", f.raw_bytes), KVI("streams", h->n_streams), KVF("seconds", seconds));
 	}
 	return rc;
 }

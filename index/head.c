@@ -8,8 +8,8 @@
 enum {
 	FIRST_RUN = 32,
 	MAX_RUN = 1024,
-	RECENT_METAS = 8,      /* how far back an equal metadata set is looked for */
-	EQUAL_TS_WINDOW = 64,  /* how many entries of one timestamp are compared at arrival */
+	RECENT_METAS = 8,     /* how far back an equal metadata set is looked for */
+	EQUAL_TS_WINDOW = 64, /* how many entries of one timestamp are compared at arrival */
 };
 
 struct head *head_new(uint64_t wal_number)
@@ -72,7 +72,8 @@ static struct head_tenant *tenant_of(struct head *h, struct slice id)
 	return t;
 }
 
-static int stream_of(struct head *h, struct head_tenant *t, struct slice encoded, struct head_stream **out, struct err *err)
+static int stream_of(struct head *h, struct head_tenant *t, struct slice encoded, struct head_stream **out,
+		     struct err *err)
 {
 	struct head_stream *s = map_get(&t->by_labels, encoded);
 
@@ -185,13 +186,15 @@ static int cmp_ptr(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void collect_group(const struct head *h, const struct trace_group *g, struct head_run ***out, size_t *n)
+static void collect_group(const struct head *h, const struct trace_group *g, struct head_run ***out,
+			  size_t *n)
 {
 	VEC(struct head_run *) runs = { 0 };
 	size_t unique = 0;
 
 	for (size_t i = 0; i < g->n && h->traces.cap > 0; i++)
-		for (uint32_t p = trace_slot(&h->traces, g->token[i])->posting; p != 0; p = h->traces.postings.v[p - 1].prev)
+		for (uint32_t p = trace_slot(&h->traces, g->token[i])->posting; p != 0;
+		     p = h->traces.postings.v[p - 1].prev)
 			vec_push(&runs, h->traces.postings.v[p - 1].run);
 	if (runs.n > 1)
 		qsort(runs.v, runs.n, sizeof(*runs.v), cmp_ptr);
@@ -202,7 +205,8 @@ static void collect_group(const struct head *h, const struct trace_group *g, str
 	*n = unique;
 }
 
-struct head_run **head_trace_runs(const struct head *h, const struct trace_group *groups, size_t n_groups, size_t *n)
+struct head_run **head_trace_runs(const struct head *h, const struct trace_group *groups, size_t n_groups,
+				  size_t *n)
 {
 	struct head_run **all, **more;
 	size_t n_more;

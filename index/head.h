@@ -27,7 +27,7 @@ struct head_run {
 	struct head_run *next;
 	uint32_t cap, n, n_metas;
 	int64_t min_ts, max_ts, last_ts;
-	uint64_t bytes;          /* lines + metadata */
+	uint64_t bytes; /* lines + metadata */
 	bool clean;
 	int64_t *ts;
 	struct slice *line;
@@ -46,7 +46,7 @@ struct head_stream {
 
 struct head_tenant {
 	struct slice id;
-	struct map by_labels;            /* encoded -> struct head_stream */
+	struct map by_labels; /* encoded -> struct head_stream */
 	VEC(struct head_stream *) streams;
 };
 
@@ -54,21 +54,22 @@ struct head {
 	_Atomic int refs;
 	pthread_rwlock_t lock;
 	struct arena arena;
-	struct map tenants;              /* id -> struct head_tenant */
+	struct map tenants; /* id -> struct head_tenant */
 	struct trace_map {
 		struct trace_slot {
-			uint64_t token;  /* 0 = free: no token is 0 */
+			uint64_t token;	  /* 0 = free: no token is 0 */
 			uint32_t posting; /* newest, number + 1 */
-		} *slot;
+		} * slot;
 		size_t n, cap;
 		VEC(struct {
 			struct head_run *run;
-			uint32_t prev;   /* number + 1, 0 = end */
-		}) postings;
+			uint32_t prev; /* number + 1, 0 = end */
+		})
+		postings;
 	} traces;
-	uint64_t wal_first, wal_last;    /* files whose records it holds */
+	uint64_t wal_first, wal_last; /* files whose records it holds */
 	uint64_t n_entries, n_duplicates, bytes;
-	int64_t born_mono_ns;            /* of its first entry; 0 = empty */
+	int64_t born_mono_ns; /* of its first entry; 0 = empty */
 	size_t n_streams;
 };
 
@@ -83,8 +84,9 @@ uint64_t head_memory(const struct head *h);
 typedef bool (*head_keep_fn)(void *arg, struct slice tenant, int64_t ts);
 int head_apply(struct head *h, struct slice payload, head_keep_fn keep, void *arg, struct err *err);
 
-struct head_tenant *head_tenant(const struct head *h, struct slice id);       /* under the lock; NULL if absent */
+struct head_tenant *head_tenant(const struct head *h, struct slice id); /* under the lock; NULL if absent */
 /* Runs that hold at least one token of every group, each once; under the read lock. The array is the caller's. */
-struct head_run **head_trace_runs(const struct head *h, const struct trace_group *groups, size_t n_groups, size_t *n);
+struct head_run **head_trace_runs(const struct head *h, const struct trace_group *groups, size_t n_groups,
+				  size_t *n);
 
 #endif

@@ -14,8 +14,8 @@
 
 enum { RESERVE_BYTES = 16 << 20, MAX_OPEN_PARTITIONS = 16 };
 
-#define QUIET_NS     (10 * NS_PER_MIN) /* a partition nobody wrote to for so long is merged eagerly */
-#define IDLE_NS      (60 * NS_PER_S)   /* handles unused for so long are closed */
+#define QUIET_NS      (10 * NS_PER_MIN) /* a partition nobody wrote to for so long is merged eagerly */
+#define IDLE_NS	      (60 * NS_PER_S)	/* handles unused for so long are closed */
 #define CLOCK_JUMP_NS (10 * NS_PER_MIN)
 
 /* ---- free space ----------------------------------------------------------------------------------------------- */
@@ -53,8 +53,8 @@ void keep_disk(struct store *s)
 	bool low = free_bytes < (was_low ? 2 * least : least);
 
 	if (low != was_low) {
-		snprintf(why, sizeof(why), "disk full: %llu MiB free, min_free is %llu MiB", (unsigned long long)(free_bytes >> 20),
-			 (unsigned long long)(least >> 20));
+		snprintf(why, sizeof(why), "disk full: %llu MiB free, min_free is %llu MiB",
+			 (unsigned long long)(free_bytes >> 20), (unsigned long long)(least >> 20));
 		pthread_mutex_lock(&s->state_lock);
 		snprintf(s->disk_why, sizeof(s->disk_why), "%s", low ? why : "");
 		pthread_mutex_unlock(&s->state_lock);
@@ -72,7 +72,8 @@ void keep_disk(struct store *s)
 
 static bool is_expired(struct store *s, const struct partition *p, int64_t now)
 {
-	int64_t keep = s->o.retention_ns != NULL ? s->o.retention_ns(s->o.arg, slice_cstr(p->tenant)) : 0, oldest;
+	int64_t keep = s->o.retention_ns != NULL ? s->o.retention_ns(s->o.arg, slice_cstr(p->tenant)) : 0,
+		oldest;
 
 	return keep > 0 && !__builtin_sub_overflow(now, keep, &oldest) && partition_range(p).end <= oldest;
 }
@@ -118,7 +119,8 @@ static bool clock_is_sane(struct store *s)
 	int64_t mono = clock_mono_ns(), diff = clock_now_ns() - mono, jump = diff - s->wall_minus_mono_ns;
 
 	if (jump > CLOCK_JUMP_NS || jump < -CLOCK_JUMP_NS) {
-		log_warn("the clock was changed: retention stops for an hour", KVF("seconds", (double)jump / 1e9));
+		log_warn("the clock was changed: retention stops for an hour",
+			 KVF("seconds", (double)jump / 1e9));
 		s->retention_blocked_until_mono_ns = mono + NS_PER_H;
 		s->wall_minus_mono_ns = diff;
 	}
@@ -157,14 +159,16 @@ static int merge_all(struct store *s, bool eager, struct err *err)
 	int rc = 0;
 
 	for (size_t i = 0; i < n && !atomic_load(&s->disk_low); i++) {
-		bool quiet = clock_mono_ns() - atomic_load(&p[i]->last_publish_mono_ns) > QUIET_NS, did = true;
+		bool quiet = clock_mono_ns() - atomic_load(&p[i]->last_publish_mono_ns) > QUIET_NS,
+		     did = true;
 
 		/* A quiet day in which nothing was left to merge is not opened again for a look. */
 		if (!eager && !atomic_load(&p[i]->maybe_mergeable))
 			continue;
 		while (did && !must_stop(s)) {
 			if (merge_partition(s, p[i], eager || quiet, &did, err) == -1) {
-				log_warn("segments could not be merged", KV("dir", p[i]->dir), KV("error", err->msg));
+				log_warn("segments could not be merged", KV("dir", p[i]->dir),
+					 KV("error", err->msg));
 				rc = -1;
 				break;
 			}
@@ -187,7 +191,8 @@ int keep_blooms(struct store *s, bool eager, struct err *err)
 		bool over = partition_range(p[i]).end <= now;
 		bool quiet = clock_mono_ns() - atomic_load(&p[i]->last_publish_mono_ns) > NS_PER_MIN;
 
-		if (over && (quiet || eager) && atomic_load(&p[i]->bloom_blocks) == 0 && !atomic_load(&p[i]->dropped))
+		if (over && (quiet || eager) && atomic_load(&p[i]->bloom_blocks) == 0 &&
+		    !atomic_load(&p[i]->dropped))
 			rc = partition_build_bloom(p[i], err);
 	}
 	store_partitions_release(p, n);

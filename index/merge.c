@@ -14,16 +14,16 @@ enum { FAN_IN = 8, MAX_LEVEL = 4 };
 
 /* ---- one stream: a k-way merge over chunks -------------------------------------------------------------------- */
 
-struct merge_source {                 /* the chunks of one stream in one segment, by time */
+struct merge_source { /* the chunks of one stream in one segment, by time */
 	struct segment *segment;
-	uint64_t rank;                /* order of writing */
+	uint64_t rank; /* order of writing */
 	const struct chunk_row *row;
 	size_t n_rows, next_row;
 	struct chunk_header header;
 	bool header_open;
 	size_t next_block;
 	struct chunk_scratch scratch;
-	size_t at;                    /* next entry of the decoded block */
+	size_t at; /* next entry of the decoded block */
 };
 
 struct merge_out {
@@ -31,7 +31,7 @@ struct merge_out {
 	struct segment_writer *w;
 	uint32_t stream;
 	struct slice encoded;
-	struct arena text;            /* of the pending chunk */
+	struct arena text; /* of the pending chunk */
 	VEC(struct chunk_entry) pending;
 	uint64_t pending_bytes;
 	VEC(uint64_t) tokens;
@@ -48,7 +48,8 @@ static int advance(struct merge_source *m, struct merge_out *out, struct err *er
 				return 0;
 			const struct chunk_row *row = &m->row[m->next_row++];
 
-			if (segment_chunk_header(m->segment, row->off, row->info.header_bytes, &m->header, err) == -1) {
+			if (segment_chunk_header(m->segment, row->off, row->info.header_bytes, &m->header,
+						 err) == -1) {
 				if (err->code != ERR_CORRUPT)
 					return -1;
 				out->n_bad++;
@@ -66,7 +67,8 @@ static int advance(struct merge_source *m, struct merge_out *out, struct err *er
 		}
 		struct segment_reader_arg arg = { m->segment, m->row[m->next_row - 1].off };
 		struct chunk_source src = { segment_read, &arg };
-		if (chunk_codec_find(m->header.codec)->block_read(&m->header, m->next_block++, src, true, &m->scratch, err) == -1) {
+		if (chunk_codec_find(m->header.codec)
+			    ->block_read(&m->header, m->next_block++, src, true, &m->scratch, err) == -1) {
 			if (err->code != ERR_CORRUPT)
 				return -1;
 			out->n_bad++;
@@ -80,7 +82,8 @@ static int write_pending(struct merge_out *o, struct err *err)
 {
 	if (o->pending.n == 0)
 		return 0;
-	int rc = segment_writer_chunk(o->w, o->stream, o->pending.v, o->pending.n, 1, o->tokens.v, o->tokens.n, err);
+	int rc = segment_writer_chunk(o->w, o->stream, o->pending.v, o->pending.n, 1, o->tokens.v,
+				      o->tokens.n, err);
 
 	o->pending.n = o->tokens.n = 0;
 	o->pending_bytes = 0;
@@ -118,7 +121,8 @@ static int put(struct merge_out *o, const struct chunk_entry *e, struct err *err
 
 static struct chunk_entry head_of(const struct merge_source *m)
 {
-	return (struct chunk_entry){ m->scratch.ts[m->at], m->scratch.line[m->at], m->scratch.metas[m->scratch.meta[m->at]] };
+	return (struct chunk_entry){ m->scratch.ts[m->at], m->scratch.line[m->at],
+				     m->scratch.metas[m->scratch.meta[m->at]] };
 }
 
 static int merge_stream(struct merge_out *o, struct merge_source *m, size_t n, struct err *err)
@@ -138,8 +142,9 @@ static int merge_stream(struct merge_out *o, struct merge_source *m, size_t n, s
 		for (size_t i = 0; i < n; i++) {
 			struct merge_source *c = &m[i];
 
-			if (c->at < c->scratch.n && (best == NULL || c->scratch.ts[c->at] < best->scratch.ts[best->at] ||
-						     (c->scratch.ts[c->at] == best->scratch.ts[best->at] && c->rank < best->rank)))
+			if (c->at < c->scratch.n &&
+			    (best == NULL || c->scratch.ts[c->at] < best->scratch.ts[best->at] ||
+			     (c->scratch.ts[c->at] == best->scratch.ts[best->at] && c->rank < best->rank)))
 				best = c;
 		}
 		struct chunk_entry e = head_of(best);
@@ -157,7 +162,7 @@ static int merge_stream(struct merge_out *o, struct merge_source *m, size_t n, s
 /* ---- a set of segments ---------------------------------------------------------------------------------------- */
 
 struct row_list {
-	VEC(struct chunk_row) rows;  /* sorted by stream, segment rank, time */
+	VEC(struct chunk_row) rows; /* sorted by stream, segment rank, time */
 };
 
 static _Thread_local const uint64_t *sort_ids;
@@ -217,11 +222,14 @@ static int stream_labels(struct sql *sql, int64_t id, struct arena *a, struct sl
 	if (rc == 1)
 		*out = arena_dup(a, sql_blob(st, 0));
 	sqlite3_reset(st);
-	return rc == 1 ? 0 : rc == 0 ? err_set(err, ERR_CORRUPT, "index %s: a chunk of an unknown stream", sql->path) : -1;
+	return rc == 1	 ? 0
+	       : rc == 0 ? err_set(err, ERR_CORRUPT, "index %s: a chunk of an unknown stream", sql->path)
+			 : -1;
 }
 
-static int merge_rows(struct store *s, struct partition *p, const struct row_list *list, const uint64_t *ids, size_t n_ids,
-		      struct segment_writer *w, struct arena *a, struct merge_out *o, struct err *err)
+static int merge_rows(struct store *s, struct partition *p, const struct row_list *list, const uint64_t *ids,
+		      size_t n_ids, struct segment_writer *w, struct arena *a, struct merge_out *o,
+		      struct err *err)
 {
 	struct segment **seg = xcalloc(n_ids, sizeof(struct segment *));
 	struct merge_source *m = xcalloc(n_ids, sizeof(*m));
@@ -244,10 +252,14 @@ static int merge_rows(struct store *s, struct partition *p, const struct row_lis
 		for (j = i; j < list->rows.n && rows[j].stream == rows[i].stream;) {
 			size_t k = j;
 
-			while (k < list->rows.n && rows[k].stream == rows[i].stream && rows[k].segment == rows[j].segment)
+			while (k < list->rows.n && rows[k].stream == rows[i].stream &&
+			       rows[k].segment == rows[j].segment)
 				k++;
-			m[n] = (struct merge_source){ .segment = seg[rank_of(rows[j].segment)], .rank = n, .row = &rows[j],
-						      .n_rows = k - j, .scratch = m[n].scratch };
+			m[n] = (struct merge_source){ .segment = seg[rank_of(rows[j].segment)],
+						      .rank = n,
+						      .row = &rows[j],
+						      .n_rows = k - j,
+						      .scratch = m[n].scratch };
 			chunk_scratch_reset(&m[n].scratch);
 			n++;
 			j = k;
@@ -270,7 +282,8 @@ out:
 }
 
 /* Under the partition's write lock. */
-static int merge_segments(struct store *s, struct partition *p, const struct segment_summary *seg, size_t n, struct err *err)
+static int merge_segments(struct store *s, struct partition *p, const struct segment_summary *seg, size_t n,
+			  struct err *err)
 {
 	struct segment_writer *w = NULL;
 	struct merge_out o = { .s = s };
@@ -290,17 +303,19 @@ static int merge_segments(struct store *s, struct partition *p, const struct seg
 		level = MAX(level, seg[i].level);
 	}
 	struct sql *sql = partition_writer(p, err);
-	if (sql == NULL || load_rows(sql, ids, n, &list, err) == -1 || partition_next_segment(p, &id, err) == -1 ||
-	    segment_writer_open(p->dir, id, &w, err) == -1)
+	if (sql == NULL || load_rows(sql, ids, n, &list, err) == -1 ||
+	    partition_next_segment(p, &id, err) == -1 || segment_writer_open(p->dir, id, &w, err) == -1)
 		goto out;
 	o.w = w;
 	if (merge_rows(s, p, &list, ids, n, w, &a, &o, err) == -1)
 		goto out;
 	if (o.n_bad > 0) {
-		err_set(err, ERR_CORRUPT, "%llu damaged blocks: the segments stay as they are", (unsigned long long)o.n_bad);
+		err_set(err, ERR_CORRUPT, "%llu damaged blocks: the segments stay as they are",
+			(unsigned long long)o.n_bad);
 		goto out;
 	}
-	if (segment_writer_finish(w, seg[0].wal_first, seg[n - 1].wal_last, level + 1, ids, n, &pub.summary, err) == -1)
+	if (segment_writer_finish(w, seg[0].wal_first, seg[n - 1].wal_last, level + 1, ids, n, &pub.summary,
+				  err) == -1)
 		goto out;
 	pub.segment = w;
 	pub.streams = segment_writer_streams(w);
@@ -312,8 +327,9 @@ static int merge_segments(struct store *s, struct partition *p, const struct seg
 	metric_add(s->m.merges, 1);
 	metric_add(s->m.merged_raw, o.raw_bytes);
 	metric_add(s->m.duplicates, o.n_duplicates);
-	log_info("merged segments", KV("dir", p->dir), KVI("segments", n), KVI("level", level + 1), KVI("entries", o.n_entries),
-		 KVI("raw", o.raw_bytes), KVI("bytes", pub.summary.size), KVF("seconds", (double)(clock_mono_ns() - began) / 1e9));
+	log_info("merged segments", KV("dir", p->dir), KVI("segments", n), KVI("level", level + 1),
+		 KVI("entries", o.n_entries), KVI("raw", o.raw_bytes), KVI("bytes", pub.summary.size),
+		 KVF("seconds", (double)(clock_mono_ns() - began) / 1e9));
 	rc = 0;
 out:
 	segment_writer_close(w, published);
@@ -335,8 +351,8 @@ static bool is_full(const struct store *s, const struct segment_summary *g, uint
 }
 
 /* The first run of neighbours that should be merged: returns its length, 0 for none. */
-static size_t choose(const struct store *s, const struct segment_summary *g, const uint64_t *n_chunks, size_t n, bool eager,
-		     size_t *from)
+static size_t choose(const struct store *s, const struct segment_summary *g, const uint64_t *n_chunks,
+		     size_t n, bool eager, size_t *from)
 {
 	for (size_t i = 0; i < n; i++) {
 		size_t j = i;

@@ -21,8 +21,8 @@ static char *index_path(const char *dir)
 	return xasprintf("%s/index.db", dir);
 }
 
-static int open_index(const char *data_dir, const char *dir, bool create, const struct trace_keys *keys, int64_t bucket_ns,
-		      struct sql **out, struct err *err)
+static int open_index(const char *data_dir, const char *dir, bool create, const struct trace_keys *keys,
+		      int64_t bucket_ns, struct sql **out, struct err *err)
 {
 	char *path = index_path(dir);
 	bool exists = file_exists(path);
@@ -39,8 +39,10 @@ static int open_index(const char *data_dir, const char *dir, bool create, const 
 	}
 	rc = sql_open(path, !file_exists(path), false, out, err);
 	if (rc == -1 && err->code == ERR_CORRUPT) {
-		log_error("damaged index: made anew from the segments", KV("path", path), KV("error", err->msg));
-		if (partition_quarantine(data_dir, path, err) == 0 && partition_rebuild(dir, keys, bucket_ns, err) == 0)
+		log_error("damaged index: made anew from the segments", KV("path", path),
+			  KV("error", err->msg));
+		if (partition_quarantine(data_dir, path, err) == 0 &&
+		    partition_rebuild(dir, keys, bucket_ns, err) == 0)
 			rc = sql_open(path, !file_exists(path), false, out, err);
 	}
 out:
@@ -60,8 +62,8 @@ static int note_bucket_width(struct partition *p, int64_t bucket_ns, struct err 
 	return sql_meta_set(p->writer, "trace_bucket_ns", bucket_ns, err);
 }
 
-int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool create, const struct trace_keys *keys,
-		   int64_t bucket_ns, struct partition **out, struct err *err)
+int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool create,
+		   const struct trace_keys *keys, int64_t bucket_ns, struct partition **out, struct err *err)
 {
 	struct partition *p = xcalloc(1, sizeof(*p));
 	struct buf name;
@@ -236,7 +238,8 @@ struct segment *partition_segment(struct partition *p, uint64_t id)
 			vec_push(&p->open_segments, s);
 		} else {
 			atomic_fetch_add(&p->n_missing, 1);
-			log_error("segment cannot be read", KV("dir", p->dir), KVI("segment", id), KV("error", err.msg));
+			log_error("segment cannot be read", KV("dir", p->dir), KVI("segment", id),
+				  KV("error", err.msg));
 		}
 	}
 	if (s != NULL)
@@ -281,7 +284,8 @@ bool partition_may_hold(struct partition *p, const struct trace_group *groups, s
 			size_t at = bloom_block_of(groups[g].token[i], n);
 
 			/* Block 0 of the file is its header. */
-			any = file_pread(fd, block, sizeof(block), (at + 1) * BLOOM_BLOCK_BYTES, &ignored) == -1 ||
+			any = file_pread(fd, block, sizeof(block), (at + 1) * BLOOM_BLOCK_BYTES, &ignored) ==
+				      -1 ||
 			      bloom_block_has(block, at, groups[g].token[i], &damaged);
 		}
 		all = any;
@@ -303,7 +307,8 @@ static int cmp_i64(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int group_buckets(struct sql *sql, const struct trace_group *g, int64_t **out, size_t *n, struct err *err)
+static int group_buckets(struct sql *sql, const struct trace_group *g, int64_t **out, size_t *n,
+			 struct err *err)
 {
 	VEC(int64_t) rows = { 0 };
 	sqlite3_stmt *st = sql_prepare(sql, SQL_TRACE_FIND, err);
@@ -403,11 +408,18 @@ int partition_chunk_row(struct sql *sql, sqlite3_stmt *st, struct chunk_row *out
 		v[i] = sqlite3_column_int64(st, i);
 	if ((uint64_t)sqlite3_column_int64(st, 13) != row_sum(v))
 		return err_set(err, ERR_CORRUPT, "index %s: a chunk row is damaged", sql->path);
-	*out = (struct chunk_row){ .stream = v[0], .segment = (uint64_t)v[1], .seq = (uint64_t)v[2],
-				   .off = (uint64_t)v[7], .filter_off = (uint64_t)v[10], .filter_bytes = (uint32_t)v[11],
+	*out = (struct chunk_row){ .stream = v[0],
+				   .segment = (uint64_t)v[1],
+				   .seq = (uint64_t)v[2],
+				   .off = (uint64_t)v[7],
+				   .filter_off = (uint64_t)v[10],
+				   .filter_bytes = (uint32_t)v[11],
 				   .filter_sum = (uint64_t)v[12] };
-	out->info = (struct chunk_info){ .first_ts = v[3], .last_ts = v[4], .n_entries = (uint32_t)v[5],
-					 .raw_bytes = (uint64_t)v[6], .header_bytes = (uint32_t)v[8],
+	out->info = (struct chunk_info){ .first_ts = v[3],
+					 .last_ts = v[4],
+					 .n_entries = (uint32_t)v[5],
+					 .raw_bytes = (uint64_t)v[6],
+					 .header_bytes = (uint32_t)v[8],
 					 .total_bytes = (uint64_t)v[9] };
 	return 1;
 }
@@ -469,7 +481,8 @@ static int add_values(struct sql *sql, const struct matcher *m, struct buf *text
 }
 
 /* What FTS5 can narrow: matchers that refuse the empty string. */
-static int fts_text(struct sql *sql, const struct matcher *m, size_t n, struct buf *text, bool *none, struct err *err)
+static int fts_text(struct sql *sql, const struct matcher *m, size_t n, struct buf *text, bool *none,
+		    struct err *err)
 {
 	for (size_t i = 0; i < n && !*none; i++) {
 		if (matcher_matches_empty(&m[i]))
@@ -486,7 +499,8 @@ static int fts_text(struct sql *sql, const struct matcher *m, size_t n, struct b
 }
 
 int partition_match_streams(struct sql *sql, const struct matcher *m, size_t n,
-			    int (*fn)(void *arg, int64_t id, struct slice encoded), void *arg, struct err *err)
+			    int (*fn)(void *arg, int64_t id, struct slice encoded), void *arg,
+			    struct err *err)
 {
 	bool none = false;
 	struct buf text;
@@ -660,8 +674,13 @@ static int add_chunks(struct sql *sql, const struct segment_summary *sum, const 
 		if (c->stream != last && add_stream(sql, streams[c->stream], &id, err) == -1)
 			return -1;
 		last = c->stream;
-		struct chunk_row r = { .stream = id, .segment = sum->id, .seq = sum->wal_first, .info = c->info, .off = c->off,
-				       .filter_off = c->filter_off, .filter_bytes = c->filter_bytes,
+		struct chunk_row r = { .stream = id,
+				       .segment = sum->id,
+				       .seq = sum->wal_first,
+				       .info = c->info,
+				       .off = c->off,
+				       .filter_off = c->filter_off,
+				       .filter_bytes = c->filter_bytes,
 				       .filter_sum = c->filter_sum };
 		int64_t v[13];
 		row_values(&r, v);
@@ -687,8 +706,11 @@ static int add_segment(struct sql *sql, const struct segment_summary *s, struct 
 
 	if (st == NULL)
 		return -1;
-	const int64_t v[10] = { (int64_t)s->id, (int64_t)s->file_id, (int64_t)s->wal_first, (int64_t)s->wal_last,
-				s->level, (int64_t)s->size, (int64_t)s->n_entries, (int64_t)s->raw_bytes, s->first_ts, s->last_ts };
+	const int64_t v[10] = {
+		(int64_t)s->id, (int64_t)s->file_id, (int64_t)s->wal_first, (int64_t)s->wal_last,
+		s->level,	(int64_t)s->size,    (int64_t)s->n_entries, (int64_t)s->raw_bytes,
+		s->first_ts,	s->last_ts
+	};
 	for (int i = 0; i < 10; i++)
 		sqlite3_bind_int64(st, i + 1, v[i]);
 	return sql_run(sql, st, err);
@@ -809,7 +831,8 @@ int partition_next_segment(struct partition *p, uint64_t *out, struct err *err)
 	for (struct dirent *e; (e = readdir(d)) != NULL;) {
 		struct slice name = slice_cstr(e->d_name);
 
-		if (slice_ends(name, SLICE(".seg")) && slice_to_u64(slice_sub(name, 0, name.n - 4), &id) && id > highest)
+		if (slice_ends(name, SLICE(".seg")) && slice_to_u64(slice_sub(name, 0, name.n - 4), &id) &&
+		    id > highest)
 			highest = id;
 	}
 	closedir(d);
@@ -824,7 +847,8 @@ int partition_next_segment(struct partition *p, uint64_t *out, struct err *err)
 	return 0;
 }
 
-int partition_segments(struct sql *sql, struct segment_summary **out, uint64_t **n_chunks, size_t *n, struct err *err)
+int partition_segments(struct sql *sql, struct segment_summary **out, uint64_t **n_chunks, size_t *n,
+		       struct err *err)
 {
 	VEC(struct segment_summary) v = { 0 };
 	VEC(uint64_t) counts = { 0 };
@@ -839,9 +863,15 @@ int partition_segments(struct sql *sql, struct segment_summary **out, uint64_t *
 
 		for (int i = 0; i < 11; i++)
 			c[i] = sqlite3_column_int64(st, i);
-		*s = (struct segment_summary){ .id = (uint64_t)c[0], .file_id = (uint64_t)c[1], .wal_first = (uint64_t)c[2],
-					       .wal_last = (uint64_t)c[3], .level = (uint32_t)c[4], .size = (uint64_t)c[5],
-					       .n_entries = (uint64_t)c[6], .raw_bytes = (uint64_t)c[7], .first_ts = c[8],
+		*s = (struct segment_summary){ .id = (uint64_t)c[0],
+					       .file_id = (uint64_t)c[1],
+					       .wal_first = (uint64_t)c[2],
+					       .wal_last = (uint64_t)c[3],
+					       .level = (uint32_t)c[4],
+					       .size = (uint64_t)c[5],
+					       .n_entries = (uint64_t)c[6],
+					       .raw_bytes = (uint64_t)c[7],
+					       .first_ts = c[8],
 					       .last_ts = c[9] };
 		vec_push(&counts, (uint64_t)c[10]);
 	}
@@ -863,7 +893,10 @@ static int read_vocab(struct sql *sql, uint64_t **out, size_t *n, struct err *er
 	VEC(uint64_t) tokens = { 0 };
 	int rc;
 
-	if (sql_exec(sql, "CREATE VIRTUAL TABLE IF NOT EXISTS temp.trace_vocab USING fts5vocab(main, trace_fts, row)", err) == -1)
+	if (sql_exec(sql,
+		     "CREATE VIRTUAL TABLE IF NOT EXISTS temp.trace_vocab USING fts5vocab(main, trace_fts, "
+		     "row)",
+		     err) == -1)
 		return -1;
 	sqlite3_stmt *st = sql_prepare(sql, SQL_TRACE_VOCAB, err);
 	if (st == NULL)

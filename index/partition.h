@@ -21,44 +21,44 @@ struct partition {
 	char *tenant;
 	char *dir;
 	int64_t day;
-	int64_t bucket_ns;                 /* width of its trace index's time buckets */
-	pthread_mutex_t write_lock;        /* held while publishing; also protects writer */
+	int64_t bucket_ns;	    /* width of its trace index's time buckets */
+	pthread_mutex_t write_lock; /* held while publishing; also protects writer */
 	struct sql *writer;
-	pthread_rwlock_t segments_lock;    /* readers pin; the publisher takes it to retire segments */
-	pthread_mutex_t lock;              /* protects the fields below */
+	pthread_rwlock_t segments_lock; /* readers pin; the publisher takes it to retire segments */
+	pthread_mutex_t lock;		/* protects the fields below */
 	VEC(struct sql *) idle_readers;
 	VEC(struct segment *) open_segments;
 	_Atomic int64_t last_used_mono_ns;
 	_Atomic int64_t last_publish_mono_ns;
-	_Atomic uint64_t wal_pos;          /* entries of WAL files <= this are in segments */
-	_Atomic uint64_t bloom_blocks;     /* > 0: trace.bloom is complete */
+	_Atomic uint64_t wal_pos;      /* entries of WAL files <= this are in segments */
+	_Atomic uint64_t bloom_blocks; /* > 0: trace.bloom is complete */
 	_Atomic int bloom_fd;
-	_Atomic bool maybe_mergeable;      /* published to since a quiet look found nothing to merge */
-	_Atomic bool dropped;              /* retention removed the folder */
-	_Atomic uint64_t n_missing;        /* segments that could not be opened */
+	_Atomic bool maybe_mergeable; /* published to since a quiet look found nothing to merge */
+	_Atomic bool dropped;	      /* retention removed the folder */
+	_Atomic uint64_t n_missing;   /* segments that could not be opened */
 };
 
 struct chunk_row {
-	int64_t stream;                    /* id in this index */
+	int64_t stream; /* id in this index */
 	uint64_t segment, seq;
 	struct chunk_info info;
 	uint64_t off, filter_off, filter_sum;
 	uint32_t filter_bytes;
 };
 
-struct trace_pair {                        /* for the trace index: a token seen in a time bucket */
+struct trace_pair { /* for the trace index: a token seen in a time bucket */
 	int64_t bucket;
 	uint64_t token;
 };
 
 /* Opens the folder, creating folder and index if create. A damaged index is moved to quarantine and made anew from the
  * segments. */
-int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool create, const struct trace_keys *keys,
-		   int64_t bucket_ns, struct partition **out, struct err *err);
+int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool create,
+		   const struct trace_keys *keys, int64_t bucket_ns, struct partition **out, struct err *err);
 struct partition *partition_ref(struct partition *p);
 void partition_unref(struct partition *p);
 struct timerange partition_range(const struct partition *p); /* its day */
-void partition_close_idle(struct partition *p);              /* closes its SQLite handles and files if nobody uses them */
+void partition_close_idle(struct partition *p); /* closes its SQLite handles and files if nobody uses them */
 
 /* ---- reading */
 struct partition_reader {
@@ -77,27 +77,29 @@ int partition_trace_windows(struct partition_reader *r, const struct trace_group
 /* 1 a row, 0 end, -1 error or a row whose checksum is wrong (ERR_CORRUPT). */
 int partition_chunk_row(struct sql *sql, sqlite3_stmt *st, struct chunk_row *out, struct err *err);
 /* Streams (id, labels) that fulfil all matchers: fn for each; encoded dies with the call. */
-int partition_match_streams(struct sql *sql, const struct matcher *m, size_t n, int (*fn)(void *arg, int64_t id, struct slice encoded),
-			    void *arg, struct err *err);
+int partition_match_streams(struct sql *sql, const struct matcher *m, size_t n,
+			    int (*fn)(void *arg, int64_t id, struct slice encoded), void *arg,
+			    struct err *err);
 bool labels_match(struct slice encoded, const struct matcher *m, size_t n);
 
 /* ---- publishing */
 struct publish {
-	struct segment_writer *segment;    /* finished */
+	struct segment_writer *segment; /* finished */
 	struct segment_summary summary;
-	const struct slice *streams;       /* encoded labels by the segment's stream number */
-	const uint64_t *replaces;          /* segment ids */
+	const struct slice *streams; /* encoded labels by the segment's stream number */
+	const uint64_t *replaces;    /* segment ids */
 	size_t n_replaces;
-	struct trace_pair *pairs;          /* sorted by bucket, token; unique */
+	struct trace_pair *pairs; /* sorted by bucket, token; unique */
 	size_t n_pairs;
-	uint64_t wal_pos;                  /* 0: leave as it is (merge) */
+	uint64_t wal_pos; /* 0: leave as it is (merge) */
 };
 /* The caller holds write_lock. One transaction; durable when it returns 0. */
 int partition_publish(struct partition *p, const struct publish *pub, struct err *err);
 int partition_next_segment(struct partition *p, uint64_t *out, struct err *err); /* under write_lock */
-struct sql *partition_writer(struct partition *p, struct err *err);              /* under write_lock */
+struct sql *partition_writer(struct partition *p, struct err *err);		 /* under write_lock */
 /* Segments by wal_first. malloc'd; n_chunks by the same index. */
-int partition_segments(struct sql *sql, struct segment_summary **out, uint64_t **n_chunks, size_t *n, struct err *err);
+int partition_segments(struct sql *sql, struct segment_summary **out, uint64_t **n_chunks, size_t *n,
+		       struct err *err);
 int partition_build_bloom(struct partition *p, struct err *err);
 
 /* ---- making the index anew (rebuild.c) */

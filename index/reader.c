@@ -16,12 +16,12 @@ struct reader {
 	struct snapshot *snap;
 	const struct snap_unit *unit;
 	struct read_stats stats;
-	bool merged;              /* the unit is gathered */
+	bool merged; /* the unit is gathered */
 	bool done;
 	/* one clean chunk */
 	struct open_chunk chunk;
 	bool chunk_open;
-	size_t next_block;        /* counts up, or down from n_blocks when backward */
+	size_t next_block; /* counts up, or down from n_blocks when backward */
 	struct chunk_scratch scratch;
 	/* gathered */
 	VEC(struct chunk_scratch) scratches;
@@ -115,8 +115,8 @@ static bool wanted(const struct reader *r, const struct source *s, const struct 
 }
 
 /* 1: decoded into the scratch, 0: not needed or damaged, -1: error. */
-static int load_block(struct reader *r, struct open_chunk *c, const struct source *s, size_t i, struct chunk_scratch *scratch,
-		      struct err *err)
+static int load_block(struct reader *r, struct open_chunk *c, const struct source *s, size_t i,
+		      struct chunk_scratch *scratch, struct err *err)
 {
 	const struct scan_hint *hint = &r->snap->hint;
 	const struct chunk_block *b = &c->h.block[i];
@@ -141,7 +141,8 @@ static int load_block(struct reader *r, struct open_chunk *c, const struct sourc
 	if (rc == 1) {
 		r->stats.blocks_read++;
 		r->stats.bytes_compressed += (hint->no_lines ? 0 : b->text_comp) + b->table_comp;
-		r->stats.bytes_decompressed += scratch->table.n + (hint->n_needles == 0 ? scratch->text.n : 0);
+		r->stats.bytes_decompressed +=
+			scratch->table.n + (hint->n_needles == 0 ? scratch->text.n : 0);
 		r->stats.lines += scratch->n;
 	}
 	return rc;
@@ -168,8 +169,12 @@ static int next_of_run(struct reader *r, struct entry_block *b)
 	const struct source *s = unit_source(r, 0);
 
 	r->done = true;
-	*b = (struct entry_block){ .n = s->n_entries, .ts = s->run->ts, .line = s->run->line, .meta = s->run->meta,
-				   .metas = s->run->metas, .n_metas = s->n_metas };
+	*b = (struct entry_block){ .n = s->n_entries,
+				   .ts = s->run->ts,
+				   .line = s->run->line,
+				   .meta = s->run->meta,
+				   .metas = s->run->metas,
+				   .n_metas = s->n_metas };
 	r->stats.head_lines += s->n_entries;
 	r->stats.head_bytes += s->raw_bytes;
 	return cut(r, b) ? 1 : 0;
@@ -200,15 +205,19 @@ static int next_of_chunk(struct reader *r, struct entry_block *b, struct err *er
 			return -1;
 		if (rc == 0)
 			continue;
-		*b = (struct entry_block){ .n = r->scratch.n, .ts = r->scratch.ts, .line = r->scratch.line,
-					   .meta = r->scratch.meta, .metas = r->scratch.metas, .n_metas = r->scratch.n_metas };
+		*b = (struct entry_block){ .n = r->scratch.n,
+					   .ts = r->scratch.ts,
+					   .line = r->scratch.line,
+					   .meta = r->scratch.meta,
+					   .metas = r->scratch.metas,
+					   .n_metas = r->scratch.n_metas };
 		if (cut(r, b))
 			return 1;
 	}
 }
 
-static void gather(struct reader *r, const struct source *s, size_t n, const int64_t *ts, const struct slice *line,
-		   const uint32_t *meta, const struct slice *metas, size_t n_metas)
+static void gather(struct reader *r, const struct source *s, size_t n, const int64_t *ts,
+		   const struct slice *line, const uint32_t *meta, const struct slice *metas, size_t n_metas)
 {
 	uint32_t base = (uint32_t)r->metas.n;
 	uint64_t order = (uint64_t)(s - r->snap->sources.v) << 32;
@@ -243,7 +252,8 @@ static int gather_chunk(struct reader *r, const struct source *s, struct err *er
 			size_t before = r->sorted.entries.n;
 
 			r->n_scratches++;
-			gather(r, s, scratch->n, scratch->ts, scratch->line, scratch->meta, scratch->metas, scratch->n_metas);
+			gather(r, s, scratch->n, scratch->ts, scratch->line, scratch->meta, scratch->metas,
+			       scratch->n_metas);
 			for (size_t k = before; k < r->sorted.entries.n; k++)
 				r->sorted.entries.v[k].order += c.h.block[i].first_entry;
 		}
@@ -297,7 +307,8 @@ static int next_merged(struct reader *r, struct entry_block *b, struct err *err)
 		const struct source *s = unit_source(r, i);
 
 		if (s->run != NULL) {
-			gather(r, s, s->n_entries, s->run->ts, s->run->line, s->run->meta, s->run->metas, s->n_metas);
+			gather(r, s, s->n_entries, s->run->ts, s->run->line, s->run->meta, s->run->metas,
+			       s->n_metas);
 			r->stats.head_lines += s->n_entries;
 			r->stats.head_bytes += s->raw_bytes;
 		} else if (gather_chunk(r, s, err) == -1) {
@@ -320,7 +331,11 @@ static int next_merged(struct reader *r, struct entry_block *b, struct err *err)
 		r->line[i] = r->sorted.entries.v[i].e.line;
 		r->meta[i] = r->sorted.entries.v[i].meta;
 	}
-	*b = (struct entry_block){ .n = n, .ts = r->ts, .line = r->line, .meta = r->meta, .metas = r->metas.v,
+	*b = (struct entry_block){ .n = n,
+				   .ts = r->ts,
+				   .line = r->line,
+				   .meta = r->meta,
+				   .metas = r->metas.v,
 				   .n_metas = r->metas.n };
 	return 1;
 }

@@ -43,13 +43,14 @@ static int collect_entry(void *arg, const struct chunk_entry *e, struct err *err
 	(void)err;
 	trace_find(c->keys, e->line, e->meta, c->stream, &c->found);
 	for (size_t i = 0; i < c->found.n_tokens; i++)
-		vec_push(&c->pairs, ((struct trace_pair){ trace_bucket(e->ts, c->bucket_ns), c->found.token[i] }));
+		vec_push(&c->pairs,
+			 ((struct trace_pair){ trace_bucket(e->ts, c->bucket_ns), c->found.token[i] }));
 	return 0;
 }
 
 /* Adds one segment to the new index, as publishing it would have done. */
-static int add_segment_to(struct sql *sql, struct segment *s, const struct segment_footer *f, const struct trace_keys *keys,
-			  int64_t bucket_ns, struct err *err)
+static int add_segment_to(struct sql *sql, struct segment *s, const struct segment_footer *f,
+			  const struct trace_keys *keys, int64_t bucket_ns, struct err *err)
 {
 	struct collect c = { .keys = keys, .bucket_ns = bucket_ns };
 	uint64_t bad = 0;
@@ -60,7 +61,8 @@ static int add_segment_to(struct sql *sql, struct segment *s, const struct segme
 		struct err local;
 
 		c.stream = f->stream[k->stream];
-		if (segment_each_entry(s, k->off, k->info.header_bytes, collect_entry, &c, &bad, &local) == -1) {
+		if (segment_each_entry(s, k->off, k->info.header_bytes, collect_entry, &c, &bad, &local) ==
+		    -1) {
 			bad++;
 			log_warn("damaged chunk while making an index", KV("error", local.msg));
 		}
@@ -107,7 +109,8 @@ int partition_rebuild(const char *dir, const struct trace_keys *keys, int64_t bu
 
 		if (segment_open(dir, ids[i], &seg[n_good], &local) == -1 ||
 		    segment_read_footer(seg[n_good], &arena, &foot[n_good], &local) == -1) {
-			log_warn("segment left out of the new index", KV("dir", dir), KVI("segment", ids[i]), KV("error", local.msg));
+			log_warn("segment left out of the new index", KV("dir", dir), KVI("segment", ids[i]),
+				 KV("error", local.msg));
 			segment_unref(seg[n_good]);
 			seg[n_good] = NULL;
 			continue;
@@ -193,7 +196,8 @@ int partition_quarantine(const char *data_dir, const char *path, struct err *err
 	for (size_t i = 0; i < ARRAY_LEN(companions) && rc == 0; i++) {
 		char *from = xasprintf("%s%s", path, companions[i]);
 		const char *base = strrchr(path, '/');
-		char *to = xasprintf("%s/%lld-%s%s", dir, (long long)clock_now_ns(), base != NULL ? base + 1 : path, companions[i]);
+		char *to = xasprintf("%s/%lld-%s%s", dir, (long long)clock_now_ns(),
+				     base != NULL ? base + 1 : path, companions[i]);
 
 		if (file_exists(from))
 			rc = file_rename(from, to, err);

@@ -23,7 +23,8 @@ int store_lock_dir(const char *dir, int *fd, struct err *err)
 	if (*fd == -1)
 		err_errno(err, "open %s", path);
 	else if (flock(*fd, LOCK_EX | LOCK_NB) == -1)
-		err_set(err, errno == EWOULDBLOCK ? ERR_LOCKED : ERR_IO, "%s is in use by another process", dir);
+		err_set(err, errno == EWOULDBLOCK ? ERR_LOCKED : ERR_IO, "%s is in use by another process",
+			dir);
 	else
 		rc = 0;
 	free(path);
@@ -48,7 +49,8 @@ int store_check_format(const char *dir, struct err *err)
 	if (!slice_starts(text, SLICE("spoor ")) || !slice_to_u64(slice_from(text, 6), &version))
 		err_set(err, ERR_CONFIG, "%s is not a data directory of spoor", dir);
 	else if (version > FORMAT)
-		err_set(err, ERR_CONFIG, "%s has format %llu, this program knows up to %d", dir, (unsigned long long)version, FORMAT);
+		err_set(err, ERR_CONFIG, "%s has format %llu, this program knows up to %d", dir,
+			(unsigned long long)version, FORMAT);
 	else
 		rc = 0;
 out:
@@ -59,7 +61,8 @@ out:
 
 /* ---- partitions ----------------------------------------------------------------------------------------------- */
 
-static int load_day(struct store *s, struct slice tenant, const char *tenant_dir, const char *name, struct err *err)
+static int load_day(struct store *s, struct slice tenant, const char *tenant_dir, const char *name,
+		    struct err *err)
 {
 	struct partition *p;
 	size_t n_orphans;
@@ -76,7 +79,8 @@ static int load_day(struct store *s, struct slice tenant, const char *tenant_dir
 	if (!clock_parse_day(slice_cstr(name), &day))
 		return 0;
 	if (partition_open(s->dir, tenant, day, true, s->o.keys, s->o.trace_bucket_ns, &p, err) == -1) {
-		log_error("partition left out", KVS("tenant", tenant), KV("day", name), KV("error", err->msg));
+		log_error("partition left out", KVS("tenant", tenant), KV("day", name),
+			  KV("error", err->msg));
 		metric_add(s->m.corrupt, 1);
 		return 0;
 	}
@@ -164,7 +168,7 @@ struct dropped_day {
 struct replay {
 	struct store *s;
 	struct head *head;
-	uint64_t wal_number;      /* of the file being replayed */
+	uint64_t wal_number; /* of the file being replayed */
 	struct buf dropped_text, dir;
 	VEC(struct dropped_day) dropped;
 	uint64_t n_skipped;
@@ -184,7 +188,8 @@ static void parse_dropped(struct replay *r)
 		if (a == SLICE_NONE || line.n < a + 13)
 			continue;
 		d.tenant_dir = slice_sub(line, 0, a);
-		if (clock_parse_day(slice_sub(line, a + 1, 10), &d.day) && slice_to_u64(slice_from(line, a + 12), &d.wal_number))
+		if (clock_parse_day(slice_sub(line, a + 1, 10), &d.day) &&
+		    slice_to_u64(slice_from(line, a + 12), &d.wal_number))
 			vec_push(&r->dropped, d);
 	}
 }

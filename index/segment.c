@@ -86,8 +86,8 @@ uint32_t segment_writer_stream(struct segment_writer *w, struct slice encoded)
 	return (uint32_t)((uintptr_t)*slot - 1);
 }
 
-int segment_writer_chunk(struct segment_writer *w, uint32_t stream, const struct chunk_entry *e, size_t n, int effort,
-			 uint64_t *tokens, size_t n_tokens, struct err *err)
+int segment_writer_chunk(struct segment_writer *w, uint32_t stream, const struct chunk_entry *e, size_t n,
+			 int effort, uint64_t *tokens, size_t n_tokens, struct err *err)
 {
 	struct segment_chunk *c = vec_add(&w->chunk);
 	size_t before = w->buf.n, filter_at = w->filters.n;
@@ -153,10 +153,16 @@ static void put_footer(struct segment_writer *w, uint64_t wal_first, uint64_t wa
 }
 
 int segment_writer_finish(struct segment_writer *w, uint64_t wal_first, uint64_t wal_last, uint32_t level,
-			  const uint64_t *replaces, size_t n_replaces, struct segment_summary *out, struct err *err)
+			  const uint64_t *replaces, size_t n_replaces, struct segment_summary *out,
+			  struct err *err)
 {
-	struct segment_summary s = { .id = w->id, .file_id = w->file_id, .wal_first = wal_first, .wal_last = wal_last,
-				     .level = level, .first_ts = INT64_MAX, .last_ts = INT64_MIN };
+	struct segment_summary s = { .id = w->id,
+				     .file_id = w->file_id,
+				     .wal_first = wal_first,
+				     .wal_last = wal_last,
+				     .level = level,
+				     .first_ts = INT64_MAX,
+				     .last_ts = INT64_MIN };
 	struct slice filters = buf_slice(&w->filters);
 
 	for (size_t i = 0; i < w->chunk.n; i++) {
@@ -303,7 +309,8 @@ int segment_read(void *arg, uint64_t off, size_t n, void *p, struct err *err)
 	return file_pread(a->s->fd, p, n, a->chunk_off + off, err);
 }
 
-int segment_chunk_header(struct segment *s, uint64_t off, uint32_t header_bytes, struct chunk_header *out, struct err *err)
+int segment_chunk_header(struct segment *s, uint64_t off, uint32_t header_bytes, struct chunk_header *out,
+			 struct err *err)
 {
 	int rc = -1;
 
@@ -326,7 +333,8 @@ static char *read_filter(struct segment *s, uint64_t off, uint32_t bytes, uint64
 	if (bytes < FUSE_HEADER_BYTES)
 		return NULL;
 	char *p = xmalloc(bytes);
-	if (file_pread(s->fd, p, bytes, off, &ignored) == 0 && hash64_seed(slice_of(p, bytes), s->file_id) == sum)
+	if (file_pread(s->fd, p, bytes, off, &ignored) == 0 &&
+	    hash64_seed(slice_of(p, bytes), s->file_id) == sum)
 		return p;
 	free(p);
 	return NULL;
@@ -355,8 +363,8 @@ bool segment_filter_may_hold(struct segment *s, uint64_t off, uint32_t bytes, ui
 	return perhaps;
 }
 
-static int parse_footer(const struct segment *s, struct slice bytes, struct arena *a, struct segment_footer *f,
-			struct err *err)
+static int parse_footer(const struct segment *s, struct slice bytes, struct arena *a,
+			struct segment_footer *f, struct err *err)
 {
 	struct cursor c = cursor_of(slice_sub(bytes, 4, bytes.n - 4));
 
@@ -410,7 +418,9 @@ static int parse_footer(const struct segment *s, struct slice bytes, struct aren
 int segment_read_footer(struct segment *s, struct arena *a, struct segment_footer *out, struct err *err)
 {
 	char t[TRAILER_BYTES];
-	struct segment_footer f = { .sum = { .id = s->id, .file_id = s->file_id, .first_ts = INT64_MAX, .last_ts = INT64_MIN } };
+	struct segment_footer f = {
+		.sum = { .id = s->id, .file_id = s->file_id, .first_ts = INT64_MAX, .last_ts = INT64_MIN }
+	};
 	int64_t size = file_size(s->fd);
 
 	if (size < HEADER_BYTES + TRAILER_BYTES)
@@ -423,8 +433,9 @@ int segment_read_footer(struct segment *s, struct arena *a, struct segment_foote
 	struct slice magic = cursor_bytes(&c, 4);
 	uint64_t sum = cursor_u64le(&c), trailer_sum = cursor_u64le(&c);
 
-	if (memcmp(magic.p, END_MAGIC, 4) != 0 || trailer_sum != hash64_seed(slice_of(t, TRAILER_BYTES - 8), s->file_id) ||
-	    n > MAX_FOOTER || off + n + TRAILER_BYTES != (uint64_t)size)
+	if (memcmp(magic.p, END_MAGIC, 4) != 0 ||
+	    trailer_sum != hash64_seed(slice_of(t, TRAILER_BYTES - 8), s->file_id) || n > MAX_FOOTER ||
+	    off + n + TRAILER_BYTES != (uint64_t)size)
 		return damaged(err, s, "bad trailer");
 	char *p = arena_alloc(a, (size_t)n + 1);
 	if (file_pread(s->fd, p, n, off, err) == -1)
@@ -459,7 +470,8 @@ int segment_each_entry(struct segment *s, uint64_t off, uint32_t header_bytes, s
 			continue;
 		}
 		for (size_t i = 0; i < scratch.n && rc == 0; i++) {
-			struct chunk_entry e = { scratch.ts[i], scratch.line[i], scratch.metas[scratch.meta[i]] };
+			struct chunk_entry e = { scratch.ts[i], scratch.line[i],
+						 scratch.metas[scratch.meta[i]] };
 
 			rc = fn(arg, &e, err);
 		}

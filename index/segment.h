@@ -23,7 +23,7 @@
 #include "index/chunk.h"
 
 struct segment_chunk {
-	uint32_t stream;          /* number in the segment's stream table */
+	uint32_t stream; /* number in the segment's stream table */
 	uint64_t off;
 	struct chunk_info info;
 	uint64_t filter_off;
@@ -33,9 +33,10 @@ struct segment_chunk {
 
 struct segment_summary {
 	uint64_t id, file_id;
-	uint64_t wal_first, wal_last; /* numbers of the WAL files whose entries it holds; they also order segments */
-	uint32_t level;               /* how often its bytes were merged */
-	uint64_t size;                /* of the file */
+	uint64_t wal_first,
+		wal_last; /* numbers of the WAL files whose entries it holds; they also order segments */
+	uint32_t level;	  /* how often its bytes were merged */
+	uint64_t size;	  /* of the file */
 	uint64_t n_entries, raw_bytes;
 	int64_t first_ts, last_ts;
 };
@@ -46,25 +47,28 @@ int segment_writer_open(const char *dir, uint64_t id, struct segment_writer **ou
 /* A stream's number; encoded labels are borrowed until finish. */
 uint32_t segment_writer_stream(struct segment_writer *w, struct slice encoded_labels);
 /* tokens: trace tokens of these entries; sorted and made unique in place. */
-int segment_writer_chunk(struct segment_writer *w, uint32_t stream, const struct chunk_entry *e, size_t n, int effort,
-			 uint64_t *tokens, size_t n_tokens, struct err *err);
+int segment_writer_chunk(struct segment_writer *w, uint32_t stream, const struct chunk_entry *e, size_t n,
+			 int effort, uint64_t *tokens, size_t n_tokens, struct err *err);
 const struct slice *segment_writer_streams(const struct segment_writer *w); /* encoded labels by number */
 size_t segment_writer_n_chunks(const struct segment_writer *w);
 const struct segment_chunk *segment_writer_get(const struct segment_writer *w, size_t i);
 /* Writes filters, footer and trailer; the file is durable afterwards. */
 int segment_writer_finish(struct segment_writer *w, uint64_t wal_first, uint64_t wal_last, uint32_t level,
-			  const uint64_t *replaces, size_t n_replaces, struct segment_summary *out, struct err *err);
-void segment_writer_close(struct segment_writer *w, bool keep); /* keep false: unlinks the file; NULL is fine */
+			  const uint64_t *replaces, size_t n_replaces, struct segment_summary *out,
+			  struct err *err);
+void segment_writer_close(struct segment_writer *w,
+			  bool keep); /* keep false: unlinks the file; NULL is fine */
 
 /* ---- reading */
 struct segment;
 int segment_open(const char *dir, uint64_t id, struct segment **out, struct err *err); /* one reference */
 struct segment *segment_ref(struct segment *s);
-void segment_unref(struct segment *s);            /* the last one closes, and unlinks if the segment is dead */
-void segment_mark_dead(struct segment *s);        /* unlinked when nobody reads it any more */
+void segment_unref(struct segment *s);	   /* the last one closes, and unlinks if the segment is dead */
+void segment_mark_dead(struct segment *s); /* unlinked when nobody reads it any more */
 uint64_t segment_id(const struct segment *s);
 uint64_t segment_file_id(const struct segment *s);
-int segment_chunk_header(struct segment *s, uint64_t off, uint32_t header_bytes, struct chunk_header *out, struct err *err);
+int segment_chunk_header(struct segment *s, uint64_t off, uint32_t header_bytes, struct chunk_header *out,
+			 struct err *err);
 
 struct segment_reader_arg {
 	struct segment *s;
@@ -74,14 +78,15 @@ int segment_read(void *arg /* struct segment_reader_arg */, uint64_t off, size_t
 
 /* Does the chunk's filter say "perhaps" for at least one token of every group? Damage counts as perhaps. */
 struct trace_group;
-bool segment_filter_may_hold(struct segment *s, uint64_t filter_off, uint32_t filter_bytes, uint64_t filter_sum,
-			     const struct trace_group *groups, size_t n_groups);
+bool segment_filter_may_hold(struct segment *s, uint64_t filter_off, uint32_t filter_bytes,
+			     uint64_t filter_sum, const struct trace_group *groups, size_t n_groups);
 
-bool segment_filter_is_good(struct segment *s, uint64_t filter_off, uint32_t filter_bytes, uint64_t filter_sum);
+bool segment_filter_is_good(struct segment *s, uint64_t filter_off, uint32_t filter_bytes,
+			    uint64_t filter_sum);
 
 struct segment_footer {
 	struct segment_summary sum;
-	struct slice *stream;     /* encoded labels */
+	struct slice *stream; /* encoded labels */
 	size_t n_streams;
 	struct segment_chunk *chunk;
 	size_t n_chunks;

@@ -9,9 +9,9 @@
 #include <assert.h>
 
 enum {
-	MERGE_WHOLE_BYTES = 4 << 20,  /* overlapping sources up to this size are one unit */
-	SLICE_BYTES = 1 << 20,        /* larger ones are cut into slices of about this size */
-	MANY_STREAMS = 256,           /* from here on one scan of the chunk table beats a query a stream */
+	MERGE_WHOLE_BYTES = 4 << 20, /* overlapping sources up to this size are one unit */
+	SLICE_BYTES = 1 << 20,	     /* larger ones are cut into slices of about this size */
+	MANY_STREAMS = 256,	     /* from here on one scan of the chunk table beats a query a stream */
 };
 
 /* ---- streams and sources -------------------------------------------------------------------------------------- */
@@ -32,7 +32,8 @@ static uint32_t stream_number(struct snapshot *snap, struct slice encoded)
 	return (uint32_t)snap->streams.n - 1;
 }
 
-static void add_run(struct snapshot *snap, const struct head *h, const struct head_run *run, uint64_t minor, bool want_units)
+static void add_run(struct snapshot *snap, const struct head *h, const struct head_run *run, uint64_t minor,
+		    bool want_units)
 {
 	if (run->n == 0 || !timerange_meets(snap->hint.range, run->min_ts, run->max_ts))
 		return;
@@ -40,8 +41,15 @@ static void add_run(struct snapshot *snap, const struct head *h, const struct he
 	if (!want_units)
 		return;
 	struct source *s = vec_add(&snap->sources);
-	*s = (struct source){ .stream = stream, .first = run->min_ts, .last = run->max_ts, .seq = h->wal_first, .minor = minor,
-			      .raw_bytes = run->bytes, .n_entries = run->n, .clean = run->clean, .run = run,
+	*s = (struct source){ .stream = stream,
+			      .first = run->min_ts,
+			      .last = run->max_ts,
+			      .seq = h->wal_first,
+			      .minor = minor,
+			      .raw_bytes = run->bytes,
+			      .n_entries = run->n,
+			      .clean = run->clean,
+			      .run = run,
 			      .n_metas = run->n_metas };
 	snap->stats.head_entries += run->n;
 }
@@ -55,8 +63,8 @@ static uint64_t run_ordinal(const struct head_run *run)
 	return n;
 }
 
-static void take_head(struct snapshot *snap, struct head *h, struct slice tenant, const struct matcher *m, size_t n_matchers,
-		      bool want_units)
+static void take_head(struct snapshot *snap, struct head *h, struct slice tenant, const struct matcher *m,
+		      size_t n_matchers, bool want_units)
 {
 	pthread_rwlock_rdlock(&h->lock);
 	struct head_tenant *t = head_tenant(h, tenant);
@@ -92,7 +100,7 @@ struct partition_take {
 	size_t n_matchers;
 	const struct timerange *window;
 	size_t n_windows;
-	struct map ids;          /* 8-byte stream id -> its encoded labels; p NULL: does not match */
+	struct map ids; /* 8-byte stream id -> its encoded labels; p NULL: does not match */
 	VEC(int64_t) matched;
 	struct arena scratch;
 	bool want_units;
@@ -175,18 +183,28 @@ static int add_chunk(struct partition_take *t, const struct chunk_row *row, stru
 		snap->stats.chunks_missing++;
 		return 0;
 	}
-	if (snap->hint.n_groups > 0 && !segment_filter_may_hold(seg, row->filter_off, row->filter_bytes, row->filter_sum,
-								 snap->hint.groups, snap->hint.n_groups)) {
+	if (snap->hint.n_groups > 0 &&
+	    !segment_filter_may_hold(seg, row->filter_off, row->filter_bytes, row->filter_sum,
+				     snap->hint.groups, snap->hint.n_groups)) {
 		snap->stats.chunks_skipped_by_trace++;
 		segment_unref(seg);
 		return 0;
 	}
 	vec_push(&snap->segments, seg);
 	struct source *s = vec_add(&snap->sources);
-	*s = (struct source){ .stream = stream_number(snap, encoded), .first = row->info.first_ts, .last = row->info.last_ts,
-			      .seq = row->seq, .minor = row->off, .raw_bytes = row->info.raw_bytes,
-			      .n_entries = row->info.n_entries, .clean = true, .segment = seg, .off = row->off,
-			      .header_bytes = row->info.header_bytes, .window = t->window, .n_windows = t->n_windows };
+	*s = (struct source){ .stream = stream_number(snap, encoded),
+			      .first = row->info.first_ts,
+			      .last = row->info.last_ts,
+			      .seq = row->seq,
+			      .minor = row->off,
+			      .raw_bytes = row->info.raw_bytes,
+			      .n_entries = row->info.n_entries,
+			      .clean = true,
+			      .segment = seg,
+			      .off = row->off,
+			      .header_bytes = row->info.header_bytes,
+			      .window = t->window,
+			      .n_windows = t->n_windows };
 	return 0;
 }
 
@@ -276,10 +294,12 @@ static int take_traces(struct partition_take *t, struct err *err)
 	return take_range(t, (struct timerange){ kept[0].start, kept[n_kept - 1].end }, true, err);
 }
 
-static int take_partition(struct snapshot *snap, struct partition *p, const struct matcher *m, size_t n_matchers,
-			  bool want_units, struct err *err)
+static int take_partition(struct snapshot *snap, struct partition *p, const struct matcher *m,
+			  size_t n_matchers, bool want_units, struct err *err)
 {
-	struct partition_take t = { .snap = snap, .p = p, .m = m, .n_matchers = n_matchers, .want_units = want_units };
+	struct partition_take t = {
+		.snap = snap, .p = p, .m = m, .n_matchers = n_matchers, .want_units = want_units
+	};
 	bool by_trace = snap->hint.n_groups > 0;
 
 	if (by_trace && !partition_may_hold(p, snap->hint.groups, snap->hint.n_groups))
@@ -322,7 +342,8 @@ static double share(const struct source *s, struct timerange r)
 
 	if (to <= from)
 		return 0;
-	return (double)((uint64_t)to - (uint64_t)from) / ((double)((uint64_t)s->last - (uint64_t)s->first) + 1);
+	return (double)((uint64_t)to - (uint64_t)from) /
+	       ((double)((uint64_t)s->last - (uint64_t)s->first) + 1);
 }
 
 static void add_unit(struct snapshot *snap, struct timerange range, const uint32_t *sources, size_t n)
@@ -346,9 +367,9 @@ static void add_unit(struct snapshot *snap, struct timerange range, const uint32
 		u->n_entries += s->n_entries;
 	}
 	const struct source *only = &snap->sources.v[sources[0]];
-	u->exact_count = n == 1 && only->clean && only->n_windows == 0 && range.start <= only->first && range.end > only->last;
+	u->exact_count = n == 1 && only->clean && only->n_windows == 0 && range.start <= only->first &&
+			 range.end > only->last;
 }
-
 
 static int cmp_edge(const void *a, const void *b)
 {
@@ -381,7 +402,8 @@ static void add_slices(struct snapshot *snap, size_t from, size_t to)
 		for (; next < to && snap->sources.v[next].first < piece.end; next++)
 			vec_push(&members, (uint32_t)next);
 		for (size_t k = 0; k < members.n; k++)
-			bytes += (double)snap->sources.v[members.v[k]].raw_bytes * share(&snap->sources.v[members.v[k]], piece);
+			bytes += (double)snap->sources.v[members.v[k]].raw_bytes *
+				 share(&snap->sources.v[members.v[k]], piece);
 		if (bytes < SLICE_BYTES && i + 2 < n_edges)
 			continue;
 		add_unit(snap, (struct timerange){ start, piece.end }, members.v, members.n);
@@ -413,7 +435,8 @@ static void add_component(struct snapshot *snap, size_t from, size_t to, int64_t
 
 		for (size_t i = from; i < to; i++)
 			all[i - from] = (uint32_t)i;
-		add_unit(snap, (struct timerange){ snap->sources.v[from].first, after(last) }, all, to - from);
+		add_unit(snap, (struct timerange){ snap->sources.v[from].first, after(last) }, all,
+			 to - from);
 		free(all);
 	}
 }
@@ -443,8 +466,9 @@ static void make_units(struct snapshot *snap)
 	for (size_t i = 0, j; i < snap->sources.n; i = j) {
 		int64_t last = snap->sources.v[i].last;
 
-		for (j = i + 1; j < snap->sources.n && snap->sources.v[j].stream == snap->sources.v[i].stream &&
-				snap->sources.v[j].first <= last;
+		for (j = i + 1;
+		     j < snap->sources.n && snap->sources.v[j].stream == snap->sources.v[i].stream &&
+		     snap->sources.v[j].first <= last;
 		     j++)
 			last = MAX(last, snap->sources.v[j].last);
 		add_component(snap, i, j, last);

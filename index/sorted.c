@@ -70,7 +70,9 @@ void sorted_finish(struct sorted *s, uint64_t *n_duplicates)
 	for (size_t i = 0, j; i < n; i = j) {
 		for (j = i + 1; j < n && v[j].e.ts == v[i].e.ts; j++)
 			;
-		size_t u = j - i == 1 ? 1 : j - i <= 16 ? unique_small(v + i, j - i) : unique_large(v + i, j - i);
+		size_t u = j - i == 1	 ? 1
+			   : j - i <= 16 ? unique_small(v + i, j - i)
+					 : unique_large(v + i, j - i);
 		if (kept != i)
 			memmove(v + kept, v + i, u * sizeof(*v));
 		kept += u;

@@ -10,9 +10,9 @@ struct head_tokens;
 
 struct sorted_entry {
 	struct chunk_entry e;
-	uint64_t order;                    /* ascending as written */
-	const struct head_tokens *tokens;  /* flush only */
-	uint32_t meta;                     /* the reader's own */
+	uint64_t order;			  /* ascending as written */
+	const struct head_tokens *tokens; /* flush only */
+	uint32_t meta;			  /* the reader's own */
 };
 
 struct sorted {

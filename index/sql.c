@@ -35,7 +35,8 @@ int sql_fail(struct sql *s, const char *what, struct err *err)
 	case SQLITE_BUSY: code = ERR_UNAVAILABLE; break;
 	default: code = ERR_IO;
 	}
-	return err_set(err, code, "index %s: %s: %s", s->path, what, s->db != NULL ? sqlite3_errmsg(s->db) : "out of memory");
+	return err_set(err, code, "index %s: %s: %s", s->path, what,
+		       s->db != NULL ? sqlite3_errmsg(s->db) : "out of memory");
 }
 
 int sql_exec(struct sql *s, const char *text, struct err *err)
@@ -56,7 +57,8 @@ static void lower_limits(sqlite3 *db)
 int sql_open(const char *path, bool create, bool read_only, struct sql **out, struct err *err)
 {
 	struct sql *s = xcalloc(1, sizeof(*s));
-	int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
+	int flags =
+		read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
 	int64_t format = 0;
 
 	s->path = xstrdup(path);
@@ -65,20 +67,26 @@ int sql_open(const char *path, bool create, bool read_only, struct sql **out, st
 		goto fail;
 	}
 	lower_limits(s->db);
-	if (sql_exec(s, "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024",
+	if (sql_exec(s,
+		     "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA "
+		     "cache_size=-1024",
 		     err) == -1)
 		goto fail;
-	if (!read_only && sql_exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=256", err) == -1)
+	if (!read_only &&
+	    sql_exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=256",
+		     err) == -1)
 		goto fail;
 	if (create) {
 		if (sql_exec(s, "BEGIN", err) == -1 || sql_exec(s, schema, err) == -1 ||
-		    sql_exec(s, "INSERT INTO meta VALUES('format', 1)", err) == -1 || sql_exec(s, "COMMIT", err) == -1)
+		    sql_exec(s, "INSERT INTO meta VALUES('format', 1)", err) == -1 ||
+		    sql_exec(s, "COMMIT", err) == -1)
 			goto fail;
 	}
 	if (sql_meta_get(s, "format", &format, err) == -1)
 		goto fail;
 	if (format != 1) {
-		err_set(err, ERR_CORRUPT, "index %s: format %lld is not known to this version", path, (long long)format);
+		err_set(err, ERR_CORRUPT, "index %s: format %lld is not known to this version", path,
+			(long long)format);
 		goto fail;
 	}
 	*out = s;
@@ -102,7 +110,8 @@ void sql_close(struct sql *s)
 sqlite3_stmt *sql_prepare(struct sql *s, enum sql_stmt which, struct err *err)
 {
 	if (s->stmt[which] == NULL) {
-		if (sqlite3_prepare_v3(s->db, text_of[which], -1, SQLITE_PREPARE_PERSISTENT, &s->stmt[which], NULL) != SQLITE_OK) {
+		if (sqlite3_prepare_v3(s->db, text_of[which], -1, SQLITE_PREPARE_PERSISTENT, &s->stmt[which],
+				       NULL) != SQLITE_OK) {
 			sql_fail(s, text_of[which], err);
 			return NULL;
 		}

@@ -27,11 +27,12 @@ void sql_close(struct sql *s);
 sqlite3_stmt *sql_prepare(struct sql *s, enum sql_stmt which, struct err *err);
 /* 1 a row, 0 done, -1 error. */
 int sql_step(struct sql *s, sqlite3_stmt *st, struct err *err);
-int sql_run(struct sql *s, sqlite3_stmt *st, struct err *err);   /* steps to the end, then resets */
-int sql_exec(struct sql *s, const char *text, struct err *err);  /* constants only */
-int sql_fail(struct sql *s, const char *what, struct err *err);  /* -1 with SQLite's message */
-struct slice sql_blob(sqlite3_stmt *st, int column);             /* dies with the next step */
-int sql_meta_get(struct sql *s, const char *key, int64_t *out, struct err *err); /* *out untouched if absent */
+int sql_run(struct sql *s, sqlite3_stmt *st, struct err *err);	/* steps to the end, then resets */
+int sql_exec(struct sql *s, const char *text, struct err *err); /* constants only */
+int sql_fail(struct sql *s, const char *what, struct err *err); /* -1 with SQLite's message */
+struct slice sql_blob(sqlite3_stmt *st, int column);		/* dies with the next step */
+int sql_meta_get(struct sql *s, const char *key, int64_t *out,
+		 struct err *err); /* *out untouched if absent */
 int sql_meta_set(struct sql *s, const char *key, int64_t value, struct err *err);
 void sql_library_init(void); /* once, before threads */
 

@@ -37,7 +37,8 @@ static bool is_partition(const struct partition *p, struct slice tenant, int64_t
 	return p->day == day && slice_is(tenant, p->tenant);
 }
 
-struct partition *store_partition(struct store *s, struct slice tenant, int64_t day, bool create, struct err *err)
+struct partition *store_partition(struct store *s, struct slice tenant, int64_t day, bool create,
+				  struct err *err)
 {
 	struct partition *p = NULL;
 
@@ -73,7 +74,8 @@ struct partition **store_partitions(struct store *s, struct slice tenant, struct
 		struct partition *p = s->partitions.v[i];
 		struct timerange day = partition_range(p);
 
-		if ((tenant.p == NULL || slice_is(tenant, p->tenant)) && day.start < range.end && day.end > range.start)
+		if ((tenant.p == NULL || slice_is(tenant, p->tenant)) && day.start < range.end &&
+		    day.end > range.start)
 			vec_push(&v, partition_ref(p));
 	}
 	pthread_mutex_unlock(&s->partitions_lock);
@@ -195,7 +197,8 @@ static void end_stream(struct record_writer *w, struct slice encoded, uint64_t n
 		end_record(w);
 }
 
-static void encode_stream(struct record_writer *w, const struct batch *b, const struct batch_stream *st, struct slice encoded)
+static void encode_stream(struct record_writer *w, const struct batch *b, const struct batch_stream *st,
+			  struct slice encoded)
 {
 	uint64_t n = 0;
 	int64_t prev = 0;
@@ -229,8 +232,10 @@ static void refuse_stream(struct append_job *job, const struct batch *b, const s
 	buf_init(&text);
 	labels_format(&text, st->labels);
 	err_set(&job->refused, ERR_LIMITED,
-		"maximum active stream limit exceeded when trying to create stream %.*s, reduce the number of active streams "
-		"(reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be "
+		"maximum active stream limit exceeded when trying to create stream %.*s, reduce the number "
+		"of active streams "
+		"(reduce labels or reduce label values), or contact your Loki administrator to see if the "
+		"limit can be "
 		"increased, user: '%.*s'",
 		(int)MIN(text.n, (size_t)512), text.p, SLICE_ARG(b->tenant));
 	buf_fini(&text);
@@ -251,7 +256,8 @@ static void encode_batch(struct store *s, const struct batch *b, struct append_j
 		buf_reset(&labels);
 		labels_encode(&labels, st->labels);
 		pthread_mutex_lock(&s->streams_lock);
-		bool admitted = admit_stream(active_streams(s, b->tenant), labels_hash(buf_slice(&labels)), limit);
+		bool admitted =
+			admit_stream(active_streams(s, b->tenant), labels_hash(buf_slice(&labels)), limit);
 		pthread_mutex_unlock(&s->streams_lock);
 		if (admitted)
 			encode_stream(&w, b, st, buf_slice(&labels));
@@ -365,7 +371,8 @@ static int write_jobs(struct store *s, struct append_job *jobs, struct err *err)
 {
 	for (struct append_job *j = jobs; j != NULL; j = j->next) {
 		for (size_t i = 0; i < j->records.n; i++) {
-			if (wal_append(s->wal, buf_slice(&j->records.v[i].payload), j->records.v[i].sum, err) == -1)
+			if (wal_append(s->wal, buf_slice(&j->records.v[i].payload), j->records.v[i].sum,
+				       err) == -1)
 				return -1;
 			metric_add(s->m.wal_records, 1);
 			metric_add(s->m.wal_bytes, j->records.v[i].payload.n);
@@ -390,7 +397,8 @@ static void apply_jobs(struct store *s, struct append_job *jobs)
 	for (struct append_job *j = jobs, *next; j != NULL; j = next) {
 		next = j->next;
 		for (size_t i = 0; i < j->records.n; i++)
-			if (head_apply(s->active, buf_slice(&j->records.v[i].payload), NULL, NULL, &err) == -1)
+			if (head_apply(s->active, buf_slice(&j->records.v[i].payload), NULL, NULL, &err) ==
+			    -1)
 				log_error("record of our own making is malformed", KV("error", err.msg));
 		metric_add(s->m.appended_entries, j->n_entries);
 		metric_add(s->m.appended_bytes, j->bytes);
@@ -434,8 +442,8 @@ static bool head_is_due(const struct store *s)
 {
 	const struct head *h = s->active;
 
-	return h->n_entries > 0 &&
-	       (head_memory(h) >= s->o.head_bytes || clock_mono_ns() - h->born_mono_ns >= s->o.head_max_age_ns);
+	return h->n_entries > 0 && (head_memory(h) >= s->o.head_bytes ||
+				    clock_mono_ns() - h->born_mono_ns >= s->o.head_max_age_ns);
 }
 
 /* Hands the active head to the flusher. False if the one before is not done or the WAL cannot go on. */
@@ -536,7 +544,8 @@ static void sync_if_due(struct store *s)
 	int64_t now = clock_mono_ns();
 	struct err err;
 
-	if (!s->unsynced || s->o.wal_sync != WAL_SYNC_INTERVAL || now - s->last_sync_mono_ns < s->o.wal_sync_interval_ns)
+	if (!s->unsynced || s->o.wal_sync != WAL_SYNC_INTERVAL ||
+	    now - s->last_sync_mono_ns < s->o.wal_sync_interval_ns)
 		return;
 	s->last_sync_mono_ns = now;
 	s->unsynced = false;
@@ -548,7 +557,8 @@ static void sync_if_due(struct store *s)
 static struct append_job *take_jobs(struct store *s, uint64_t *flush_wanted, bool *stopping)
 {
 	struct timespec until;
-	int64_t wait_ns = s->o.wal_sync == WAL_SYNC_INTERVAL && s->unsynced ? s->o.wal_sync_interval_ns : 100 * NS_PER_MS;
+	int64_t wait_ns = s->o.wal_sync == WAL_SYNC_INTERVAL && s->unsynced ? s->o.wal_sync_interval_ns
+									    : 100 * NS_PER_MS;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	int64_t ns = until.tv_nsec + wait_ns;
@@ -579,7 +589,8 @@ static void *writer_main(void *arg)
 		if (!make_room(s) && jobs != NULL) {
 			struct err err;
 
-			err_set(&err, ERR_UNAVAILABLE, "read-only: the memory for new entries is full and cannot be flushed");
+			err_set(&err, ERR_UNAVAILABLE,
+				"read-only: the memory for new entries is full and cannot be flushed");
 			fail_jobs(jobs, &err);
 			jobs = NULL;
 		}
@@ -686,26 +697,37 @@ int store_flush(struct store *s, struct err *err)
 
 static void make_metrics(struct store *s)
 {
-	s->m.appended_entries = metric_counter("spoor_store_appended_entries_total", "Entries made durable.", NULL);
-	s->m.appended_bytes = metric_counter("spoor_store_appended_bytes_total", "Bytes of records made durable.", NULL);
-	s->m.wal_bytes = metric_counter("spoor_wal_bytes_total", "Bytes written to the write-ahead log.", NULL);
-	s->m.wal_records = metric_counter("spoor_wal_records_total", "Records written to the write-ahead log.", NULL);
+	s->m.appended_entries =
+		metric_counter("spoor_store_appended_entries_total", "Entries made durable.", NULL);
+	s->m.appended_bytes =
+		metric_counter("spoor_store_appended_bytes_total", "Bytes of records made durable.", NULL);
+	s->m.wal_bytes =
+		metric_counter("spoor_wal_bytes_total", "Bytes written to the write-ahead log.", NULL);
+	s->m.wal_records =
+		metric_counter("spoor_wal_records_total", "Records written to the write-ahead log.", NULL);
 	s->m.wal_syncs = metric_counter("spoor_wal_syncs_total", "Syncs of the write-ahead log.", NULL);
-	s->m.wal_sync_seconds = metric_histogram("spoor_wal_sync_seconds", "Time of a sync of the write-ahead log.", NULL);
+	s->m.wal_sync_seconds =
+		metric_histogram("spoor_wal_sync_seconds", "Time of a sync of the write-ahead log.", NULL);
 	s->m.flushes = metric_counter("spoor_flushes_total", "Heads flushed to segments.", NULL);
 	s->m.flush_seconds = metric_histogram("spoor_flush_seconds", "Time of a flush.", NULL);
-	s->m.flushed_bytes = metric_counter("spoor_flushed_segment_bytes_total", "Bytes of segments written by flushes.", NULL);
-	s->m.flushed_raw = metric_counter("spoor_flushed_raw_bytes_total", "Raw bytes of lines and metadata flushed.", NULL);
+	s->m.flushed_bytes = metric_counter("spoor_flushed_segment_bytes_total",
+					    "Bytes of segments written by flushes.", NULL);
+	s->m.flushed_raw = metric_counter("spoor_flushed_raw_bytes_total",
+					  "Raw bytes of lines and metadata flushed.", NULL);
 	s->m.merges = metric_counter("spoor_merges_total", "Merges of segments.", NULL);
-	s->m.merged_raw = metric_counter("spoor_merged_raw_bytes_total", "Raw bytes rewritten by merges.", NULL);
-	s->m.duplicates = metric_counter("spoor_duplicate_entries_total", "Entries dropped because they were there already.", NULL);
+	s->m.merged_raw =
+		metric_counter("spoor_merged_raw_bytes_total", "Raw bytes rewritten by merges.", NULL);
+	s->m.duplicates = metric_counter("spoor_duplicate_entries_total",
+					 "Entries dropped because they were there already.", NULL);
 	s->m.head_bytes = metric_gauge("spoor_head_bytes", "Raw bytes of entries not yet in segments.", NULL);
 	s->m.head_entries = metric_gauge("spoor_head_entries", "Entries not yet in segments.", NULL);
-	s->m.head_streams = metric_gauge("loki_ingester_memory_streams", "Streams not yet in segments.", NULL);
+	s->m.head_streams =
+		metric_gauge("loki_ingester_memory_streams", "Streams not yet in segments.", NULL);
 	s->m.read_only = metric_gauge("spoor_read_only", "1 while writes are refused.", NULL);
 	s->m.corrupt = metric_counter("spoor_corrupt_total", "Damaged files, records and blocks met.", NULL);
 	s->m.partitions = metric_gauge("spoor_partitions", "Partitions (tenant and day) on disk.", NULL);
-	s->m.retained = metric_counter("spoor_retention_dropped_partitions_total", "Partitions dropped by retention.", NULL);
+	s->m.retained = metric_counter("spoor_retention_dropped_partitions_total",
+				       "Partitions dropped by retention.", NULL);
 }
 
 static struct store *store_new(const struct store_options *o)
@@ -782,8 +804,8 @@ int store_open(const struct store_options *o, struct store **out, struct err *er
 
 	sql_library_init();
 	if (file_mkdirs(s->dir, err) == -1 || store_lock_dir(s->dir, &s->lock_fd, err) == -1 ||
-	    store_check_format(s->dir, err) == -1 || file_mkdirs(s->wal_dir, err) == -1 || store_load_partitions(s, err) == -1 ||
-	    store_replay(s, err) == -1) {
+	    store_check_format(s->dir, err) == -1 || file_mkdirs(s->wal_dir, err) == -1 ||
+	    store_load_partitions(s, err) == -1 || store_replay(s, err) == -1) {
 		store_destroy(s);
 		return -1;
 	}
@@ -844,8 +866,8 @@ void store_status(struct store *s, struct buf *out)
 		missing += atomic_load(&s->partitions.v[i]->n_missing);
 	buf_printf(out, "partitions: %zu\n", s->partitions.n);
 	pthread_mutex_unlock(&s->partitions_lock);
-	buf_printf(out, "damaged: %llu records or files, %llu unreadable segments\n", (unsigned long long)metric_value(s->m.corrupt),
-		   (unsigned long long)missing);
+	buf_printf(out, "damaged: %llu records or files, %llu unreadable segments\n",
+		   (unsigned long long)metric_value(s->m.corrupt), (unsigned long long)missing);
 }
 
 /* ---- small answers -------------------------------------------------------------------------------------------- */
@@ -855,8 +877,9 @@ static int cmp_slice(const void *a, const void *b)
 	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
 }
 
-int store_labels(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers, struct timerange range,
-		 struct slice name, struct arena *a, struct slice **out, size_t *n_out, struct err *err)
+int store_labels(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
+		 struct timerange range, struct slice name, struct arena *a, struct slice **out,
+		 size_t *n_out, struct err *err)
 {
 	struct scan_hint hint = { .range = range };
 	struct snapshot *snap;
@@ -891,8 +914,8 @@ int store_labels(struct store *s, struct slice tenant, const struct matcher *m, 
 	return 0;
 }
 
-int store_sums(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers, struct timerange range,
-	       struct store_sums *out, struct err *err)
+int store_sums(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
+	       struct timerange range, struct store_sums *out, struct err *err)
 {
 	struct scan_hint hint = { .range = range };
 	struct snapshot *snap;

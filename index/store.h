@@ -23,21 +23,21 @@ struct store;
 enum wal_sync { WAL_SYNC_ALWAYS, WAL_SYNC_INTERVAL, WAL_SYNC_NONE };
 
 struct store_options {
-	const char *dir;                 /* the data directory */
+	const char *dir; /* the data directory */
 	enum wal_sync wal_sync;
-	int64_t wal_sync_interval_ns;    /* WAL_SYNC_INTERVAL */
-	uint64_t head_bytes;             /* flush when the head holds so much (lines + metadata + overhead) */
-	int64_t head_max_age_ns;         /* or when its oldest entry arrived so long ago */
-	uint64_t max_chunk_bytes;        /* a full chunk, raw */
+	int64_t wal_sync_interval_ns; /* WAL_SYNC_INTERVAL */
+	uint64_t head_bytes;	      /* flush when the head holds so much (lines + metadata + overhead) */
+	int64_t head_max_age_ns;      /* or when its oldest entry arrived so long ago */
+	uint64_t max_chunk_bytes;     /* a full chunk, raw */
 	uint32_t max_chunk_entries;
-	int64_t trace_bucket_ns;         /* width of a document of the trace index */
-	int64_t merge_interval_ns;       /* how often to look for chunks to merge; 0 = never */
-	uint64_t min_free_bytes;         /* read-only below; 0 = the smaller of 1 GiB and 5 % */
-	uint64_t ingest_memory_bytes;    /* replay flushes to stay below */
-	const struct trace_keys *keys;   /* borrowed; must outlive the store */
+	int64_t trace_bucket_ns;       /* width of a document of the trace index */
+	int64_t merge_interval_ns;     /* how often to look for chunks to merge; 0 = never */
+	uint64_t min_free_bytes;       /* read-only below; 0 = the smaller of 1 GiB and 5 % */
+	uint64_t ingest_memory_bytes;  /* replay flushes to stay below */
+	const struct trace_keys *keys; /* borrowed; must outlive the store */
 	/* Settings of a tenant that the store asks for when it needs them; thread-safe, may be NULL (no limit). */
-	int64_t (*retention_ns)(void *arg, struct slice tenant);      /* 0 = keep */
-	uint64_t (*max_streams)(void *arg, struct slice tenant);      /* active streams; 0 = no limit */
+	int64_t (*retention_ns)(void *arg, struct slice tenant); /* 0 = keep */
+	uint64_t (*max_streams)(void *arg, struct slice tenant); /* active streams; 0 = no limit */
 	void *arg;
 };
 void store_options_init(struct store_options *o); /* the defaults */
@@ -55,9 +55,9 @@ void store_close(struct store *s, bool flush);
 typedef void (*store_done_fn)(void *arg, const struct err *err, size_t n_refused);
 /* Copies what it needs before it returns. Rejected streams and entries of the batch are skipped. */
 void store_append(struct store *s, const struct batch *b, store_done_fn done, void *arg);
-int store_flush(struct store *s, struct err *err);   /* all heads to segments, synchronously */
-int store_merge(struct store *s, struct err *err);   /* until nothing is left to merge (tests, benchmarks) */
-int store_retain(struct store *s, struct err *err);  /* drops days past retention now */
+int store_flush(struct store *s, struct err *err);  /* all heads to segments, synchronously */
+int store_merge(struct store *s, struct err *err);  /* until nothing is left to merge (tests, benchmarks) */
+int store_retain(struct store *s, struct err *err); /* drops days past retention now */
 /* Empty string while writable, else why not. The text lives in buf. */
 bool store_read_only(struct store *s, char *why, size_t why_size);
 void store_status(struct store *s, struct buf *out); /* lines for /ready?verbose */
@@ -67,40 +67,40 @@ void store_status(struct store *s, struct buf *out); /* lines for /ready?verbose
 /* What must hold of an entry for it to matter, as far as the index can use it. All of it is a hint: the reader may
  * return entries that do not fulfil it (except the time range, which is exact). */
 struct scan_hint {
-	struct timerange range;           /* exact */
-	bool backward;                    /* order of units and blocks */
-	bool no_lines;                    /* only times, lengths and metadata: line[i].p may be NULL, line[i].n is right */
-	const struct slice *needles;      /* every line of interest contains all of these byte strings */
+	struct timerange range; /* exact */
+	bool backward;		/* order of units and blocks */
+	bool no_lines; /* only times, lengths and metadata: line[i].p may be NULL, line[i].n is right */
+	const struct slice *needles; /* every line of interest contains all of these byte strings */
 	size_t n_needles;
 	/* Each group is a set of trace tokens: an entry of interest holds at least one token of every group. */
 	struct trace_group {
 		const uint64_t *token;
 		size_t n;
-	} *groups;
+	} * groups;
 	size_t n_groups;
 };
 
 struct snap_stream {
-	uint64_t hash;                    /* labels_hash */
+	uint64_t hash; /* labels_hash */
 	struct labels labels;
-	struct slice encoded;             /* labels_encode form */
-	size_t index;                     /* 0 .. n_streams-1, in order of labels_cmp */
+	struct slice encoded; /* labels_encode form */
+	size_t index;	      /* 0 .. n_streams-1, in order of labels_cmp */
 };
 
 /* A unit of work: one stream, one slice of time, disjoint in time from all other units of that stream. Reading units
  * in any order and in parallel and merging by time gives every entry exactly once. */
 struct snap_unit {
 	const struct snap_stream *stream;
-	struct timerange range;           /* entries of the unit lie in it; already cut to the hint's range */
-	uint64_t raw_bytes;               /* about what reading it costs: lines + metadata */
-	uint64_t n_entries;               /* upper bound; exact if exact_count */
-	bool exact_count;                 /* no duplicates possible and wholly inside the range */
-	size_t first_source, n_sources;   /* the snapshot's own */
+	struct timerange range;		/* entries of the unit lie in it; already cut to the hint's range */
+	uint64_t raw_bytes;		/* about what reading it costs: lines + metadata */
+	uint64_t n_entries;		/* upper bound; exact if exact_count */
+	bool exact_count;		/* no duplicates possible and wholly inside the range */
+	size_t first_source, n_sources; /* the snapshot's own */
 };
 
 struct snap_stats {
 	uint64_t chunks_considered, chunks_skipped_by_trace, head_entries;
-	uint64_t chunks_missing;          /* damaged rows or lost segments: the answer must carry a warning */
+	uint64_t chunks_missing; /* damaged rows or lost segments: the answer must carry a warning */
 	bool used_trace_index;
 };
 
@@ -124,20 +124,20 @@ struct entry_block {
 	size_t n;
 	const int64_t *ts;
 	const struct slice *line;
-	const uint32_t *meta;             /* index into metas */
-	const struct slice *metas;        /* distinct metadata sets of this block, encoded (labels.h) */
+	const uint32_t *meta;	   /* index into metas */
+	const struct slice *metas; /* distinct metadata sets of this block, encoded (labels.h) */
 	size_t n_metas;
-	uint64_t metas_key;               /* blocks with equal key share the same metas array: cache by it; 0 = never */
+	uint64_t metas_key; /* blocks with equal key share the same metas array: cache by it; 0 = never */
 };
 
 struct read_stats {
 	uint64_t blocks_read, blocks_skipped, bytes_decompressed, bytes_compressed, lines, duplicates;
 	uint64_t head_lines, head_bytes, meta_bytes, chunks_read;
-	uint64_t corrupt_blocks;          /* skipped; the answer must carry a warning */
+	uint64_t corrupt_blocks; /* skipped; the answer must carry a warning */
 };
 
 struct reader;
-struct reader *reader_new(struct snapshot *snap);          /* reusable for any number of units */
+struct reader *reader_new(struct snapshot *snap); /* reusable for any number of units */
 void reader_free(struct reader *r);
 void reader_start(struct reader *r, const struct snap_unit *u);
 /* 1: *b is filled; 0: the unit is done; -1: error (I/O that is not damage to one block). Blocks that the needles rule out
@@ -147,14 +147,15 @@ const struct read_stats *reader_stats(const struct reader *r); /* since reader_n
 
 /* Label names or values over the streams with entries in the range (matchers may be none). Sorted, unique. name.p
  * NULL: names. */
-int store_labels(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers, struct timerange range,
-		 struct slice name, struct arena *a, struct slice **out, size_t *n_out, struct err *err);
+int store_labels(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
+		 struct timerange range, struct slice name, struct arena *a, struct slice **out,
+		 size_t *n_out, struct err *err);
 /* Sums over the chunks and heads of the streams that match; counts what lies in the range in proportion. */
 struct store_sums {
 	uint64_t streams, chunks, bytes, entries;
 };
-int store_sums(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers, struct timerange range,
-	       struct store_sums *out, struct err *err);
+int store_sums(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
+	       struct timerange range, struct store_sums *out, struct err *err);
 /* All tenants known, for listings and retention. */
 int store_tenants(struct store *s, struct arena *a, struct slice **out, size_t *n_out, struct err *err);
 
@@ -165,8 +166,8 @@ struct check_report {
 	uint64_t bad_segments, bad_chunks, bad_blocks, bad_wal_records, bad_indexes, orphans;
 };
 /* Verifies every checksum below dir. Each finding is one call of say. Takes the lock (ERR_LOCKED if a daemon runs). */
-int store_check(const char *dir, void (*say)(void *arg, const char *line), void *arg, struct check_report *out,
-		struct err *err);
+int store_check(const char *dir, void (*say)(void *arg, const char *line), void *arg,
+		struct check_report *out, struct err *err);
 /* Makes every index.db anew from the segments alone. */
 int store_rebuild_index(const struct store_options *o, struct err *err);
 

@@ -27,7 +27,7 @@ struct append_job {
 	VEC(struct append_record) records;
 	size_t n_entries, bytes;
 	size_t n_refused;
-	struct err refused;          /* code ERR_NONE: nothing was refused */
+	struct err refused; /* code ERR_NONE: nothing was refused */
 	store_done_fn done;
 	void *arg;
 };
@@ -35,7 +35,7 @@ struct append_job {
 /* Streams a tenant wrote to lately: two generations, the older one dropped at each flush. */
 struct active_streams {
 	char *tenant;
-	struct map young, old;       /* 8-byte hash keys in the arenas */
+	struct map young, old; /* 8-byte hash keys in the arenas */
 	struct arena young_arena, old_arena;
 };
 
@@ -48,11 +48,11 @@ struct store {
 	pthread_mutex_t queue_lock;
 	pthread_cond_t queue_more;
 	struct append_job *first, **last;
-	uint64_t flush_wanted;       /* store_flush calls so far */
+	uint64_t flush_wanted; /* store_flush calls so far */
 	bool stopping;
 	pthread_t writer;
 
-	struct wal *wal;             /* the writer's; NULL while none can be opened */
+	struct wal *wal; /* the writer's; NULL while none can be opened */
 	int64_t last_sync_mono_ns;
 	bool unsynced;
 
@@ -61,12 +61,12 @@ struct store {
 	struct head *active, *frozen;
 
 	pthread_mutex_t flush_lock;
-	pthread_cond_t flush_more;   /* there is a frozen head, or we stop */
+	pthread_cond_t flush_more; /* there is a frozen head, or we stop */
 	pthread_cond_t flush_done;
-	uint64_t flush_served;       /* flush_wanted that has been fulfilled */
-	uint64_t flush_claimed;      /* flush_wanted that the frozen head fulfils */
+	uint64_t flush_served;	/* flush_wanted that has been fulfilled */
+	uint64_t flush_claimed; /* flush_wanted that the frozen head fulfils */
 	uint64_t flush_failures;
-	struct err flush_err;        /* of the last attempt; ERR_NONE when it went well */
+	struct err flush_err; /* of the last attempt; ERR_NONE when it went well */
 	bool flusher_stop;
 	pthread_t flusher;
 
@@ -82,20 +82,22 @@ struct store {
 	pthread_t keeper;
 	int64_t wall_minus_mono_ns, retention_blocked_until_mono_ns;
 
-	pthread_mutex_t state_lock;  /* the texts below */
+	pthread_mutex_t state_lock; /* the texts below */
 	_Atomic bool wal_failed, disk_low;
 	char wal_why[256], disk_why[256];
 
 	struct {
-		struct metric *appended_entries, *appended_bytes, *wal_bytes, *wal_syncs, *wal_records, *wal_sync_seconds,
-			*flush_seconds, *flushes, *flushed_bytes, *flushed_raw, *merges, *merged_raw, *duplicates, *head_bytes,
-			*head_entries, *head_streams, *read_only, *corrupt, *partitions, *retained;
+		struct metric *appended_entries, *appended_bytes, *wal_bytes, *wal_syncs, *wal_records,
+			*wal_sync_seconds, *flush_seconds, *flushes, *flushed_bytes, *flushed_raw, *merges,
+			*merged_raw, *duplicates, *head_bytes, *head_entries, *head_streams, *read_only,
+			*corrupt, *partitions, *retained;
 	} m;
 };
 
 /* store.c */
 /* The partition of that day, opened or made; a reference. create false: NULL without error if there is none. */
-struct partition *store_partition(struct store *s, struct slice tenant, int64_t day, bool create, struct err *err);
+struct partition *store_partition(struct store *s, struct slice tenant, int64_t day, bool create,
+				  struct err *err);
 /* References to the tenant's partitions that meet the range, ascending by day. tenant.p NULL: all tenants. */
 struct partition **store_partitions(struct store *s, struct slice tenant, struct timerange range, size_t *n);
 void store_partitions_release(struct partition **p, size_t n);

@@ -18,8 +18,8 @@ struct wal {
 	char *dir;
 	int fd;
 	uint64_t number, seed;
-	uint64_t off;    /* end of what was written */
-	uint64_t good;   /* end of what counts */
+	uint64_t off;  /* end of what was written */
+	uint64_t good; /* end of what counts */
 };
 
 static void path_of(char *out, size_t size, const char *dir, uint64_t number)
@@ -32,7 +32,8 @@ uint64_t wal_payload_sum(struct slice payload)
 	return hash64(payload);
 }
 
-static int begin_file(struct wal *w, uint64_t number, uint64_t prev_number, uint64_t prev_good, struct err *err)
+static int begin_file(struct wal *w, uint64_t number, uint64_t prev_number, uint64_t prev_good,
+		      struct err *err)
 {
 	char path[4096];
 	struct buf b;
@@ -52,7 +53,8 @@ static int begin_file(struct wal *w, uint64_t number, uint64_t prev_number, uint
 	buf_u64le(&b, hash64(buf_slice(&b)));
 
 	int fd = file_create(path, err), rc = -1;
-	if (fd != -1 && file_write(fd, buf_slice(&b), err) == 0 && file_sync(fd, err) == 0 && file_sync_dir(w->dir, err) == 0)
+	if (fd != -1 && file_write(fd, buf_slice(&b), err) == 0 && file_sync(fd, err) == 0 &&
+	    file_sync_dir(w->dir, err) == 0)
 		rc = 0;
 	buf_fini(&b);
 	if (rc == -1) {
@@ -78,7 +80,8 @@ static int cmp_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static bool parse_file_header(struct slice h, uint64_t *number, uint64_t *seed, uint64_t *prev, uint64_t *prev_good)
+static bool parse_file_header(struct slice h, uint64_t *number, uint64_t *seed, uint64_t *prev,
+			      uint64_t *prev_good)
 {
 	struct cursor c = cursor_of(h);
 	struct slice magic = cursor_bytes(&c, 8);
@@ -104,7 +107,8 @@ int wal_list(const char *dir, struct wal_file **out, size_t *n_out, struct err *
 		struct slice name = slice_cstr(e->d_name);
 		struct wal_file f = { .good = UINT64_MAX };
 
-		if (slice_ends(name, SLICE(".wal")) && slice_to_u64(slice_sub(name, 0, name.n - 4), &f.number))
+		if (slice_ends(name, SLICE(".wal")) &&
+		    slice_to_u64(slice_sub(name, 0, name.n - 4), &f.number))
 			vec_push(&files, f);
 	}
 	closedir(d);
@@ -123,7 +127,8 @@ int wal_list(const char *dir, struct wal_file **out, size_t *n_out, struct err *
 		}
 		int rc = file_pread(fd, h, sizeof(h), 0, &ignored);
 		close(fd);
-		if (rc == -1 || !parse_file_header(slice_of(h, sizeof(h)), &number, &seed, &prev, &prev_good) ||
+		if (rc == -1 ||
+		    !parse_file_header(slice_of(h, sizeof(h)), &number, &seed, &prev, &prev_good) ||
 		    number != files.v[i].number) {
 			files.v[i].damaged_header = true;
 			continue;
@@ -267,13 +272,15 @@ static size_t find_next_record(struct slice file, uint64_t seed, size_t from)
 	return SLICE_NONE;
 }
 
-int wal_replay_bytes(struct slice file, uint64_t good, int (*fn)(void *arg, struct slice payload, struct err *err),
-		     void *arg, struct wal_replay_stats *stats, struct err *err)
+int wal_replay_bytes(struct slice file, uint64_t good,
+		     int (*fn)(void *arg, struct slice payload, struct err *err), void *arg,
+		     struct wal_replay_stats *stats, struct err *err)
 {
 	uint64_t number, seed, prev, prev_good, bad_since = UINT64_MAX;
 	size_t off = HEADER_BYTES;
 
-	if (file.n < HEADER_BYTES || !parse_file_header(slice_sub(file, 0, HEADER_BYTES), &number, &seed, &prev, &prev_good)) {
+	if (file.n < HEADER_BYTES ||
+	    !parse_file_header(slice_sub(file, 0, HEADER_BYTES), &number, &seed, &prev, &prev_good)) {
 		stats->damaged++;
 		return 0;
 	}
@@ -317,8 +324,9 @@ int wal_replay_bytes(struct slice file, uint64_t good, int (*fn)(void *arg, stru
 	return 0;
 }
 
-int wal_replay(const char *dir, const struct wal_file *f, int (*fn)(void *arg, struct slice payload, struct err *err),
-	       void *arg, struct wal_replay_stats *stats, struct err *err)
+int wal_replay(const char *dir, const struct wal_file *f,
+	       int (*fn)(void *arg, struct slice payload, struct err *err), void *arg,
+	       struct wal_replay_stats *stats, struct err *err)
 {
 	char path[4096];
 	struct buf b;

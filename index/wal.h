@@ -27,12 +27,12 @@ struct wal;
 /* Starts a new file after the highest number present (first_number at least). */
 int wal_open(const char *dir, uint64_t first_number, struct wal **out, struct err *err);
 void wal_close(struct wal *w);
-uint64_t wal_number(const struct wal *w);       /* of the file being written */
-uint64_t wal_bytes(const struct wal *w);        /* its size so far */
+uint64_t wal_number(const struct wal *w); /* of the file being written */
+uint64_t wal_bytes(const struct wal *w);  /* its size so far */
 /* Appends one record. After -1 the file must be left: wal_next. */
 int wal_append(struct wal *w, struct slice payload, uint64_t payload_sum, struct err *err);
 int wal_sync_now(struct wal *w, struct err *err);
-void wal_mark_good(struct wal *w);              /* all that was appended so far is to be believed */
+void wal_mark_good(struct wal *w); /* all that was appended so far is to be believed */
 /* Closes the file and begins the next number. If anything after the last wal_mark_good was written, the new header says
  * that it does not count. */
 int wal_next(struct wal *w, struct err *err);
@@ -41,7 +41,7 @@ uint64_t wal_payload_sum(struct slice payload);
 
 struct wal_file {
 	uint64_t number;
-	uint64_t good;          /* records at or past this offset do not count; UINT64_MAX: all count */
+	uint64_t good; /* records at or past this offset do not count; UINT64_MAX: all count */
 	bool damaged_header;
 };
 /* Files present, ascending, with what their successors say of them. */
@@ -52,23 +52,25 @@ struct wal_replay_stats {
 };
 /* Calls fn with each good payload in order. Bad records followed by good ones are damage: skipped and counted. A bad
  * tail is torn. fn returning -1 stops. */
-int wal_replay(const char *dir, const struct wal_file *f, int (*fn)(void *arg, struct slice payload, struct err *err),
-	       void *arg, struct wal_replay_stats *stats, struct err *err);
+int wal_replay(const char *dir, const struct wal_file *f,
+	       int (*fn)(void *arg, struct slice payload, struct err *err), void *arg,
+	       struct wal_replay_stats *stats, struct err *err);
 /* The same over bytes in memory (fuzzing); seed and numbers from the header in them. */
-int wal_replay_bytes(struct slice file, uint64_t good, int (*fn)(void *arg, struct slice payload, struct err *err),
-		     void *arg, struct wal_replay_stats *stats, struct err *err);
+int wal_replay_bytes(struct slice file, uint64_t good,
+		     int (*fn)(void *arg, struct slice payload, struct err *err), void *arg,
+		     struct wal_replay_stats *stats, struct err *err);
 
 /* ---- payloads */
 struct wal_entry {
 	int64_t ts;
 	struct slice line, meta;
-	struct slice tokens;    /* n x u64le */
+	struct slice tokens; /* n x u64le */
 };
 struct wal_reader {
 	struct cursor c;
 	struct slice tenant;
 	uint64_t streams_left, entries_left;
-	struct slice labels;    /* encoded, of the current stream */
+	struct slice labels; /* encoded, of the current stream */
 	int64_t prev_ts;
 };
 int wal_reader_start(struct wal_reader *r, struct slice payload, struct err *err);

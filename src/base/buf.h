@@ -13,11 +13,11 @@ struct buf {
 
 void buf_init(struct buf *b);
 void buf_fini(struct buf *b);
-void buf_grow(struct buf *b, size_t more);             /* makes room; use buf_reserve */
-char *buf_take(struct buf *b, size_t *n);              /* the bytes are the caller's to free(); b is empty */
+void buf_grow(struct buf *b, size_t more); /* makes room; use buf_reserve */
+char *buf_take(struct buf *b, size_t *n);  /* the bytes are the caller's to free(); b is empty */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-void buf_cstr_end(struct buf *b);                      /* makes sure b->p[b->n] is NUL, uncounted */
+void buf_cstr_end(struct buf *b); /* makes sure b->p[b->n] is NUL, uncounted */
 
 static inline void buf_reset(struct buf *b)
 {

@@ -77,8 +77,8 @@ void clock_format_rfc3339(struct buf *b, int64_t ns, bool with_fraction)
 	unsigned m, d;
 
 	civil_from_days(day, &y, &m, &d);
-	buf_printf(b, "%04lld-%02u-%02uT%02d:%02d:%02d", (long long)y, m, d, (int)(sec / 3600), (int)(sec / 60 % 60),
-		   (int)(sec % 60));
+	buf_printf(b, "%04lld-%02u-%02uT%02d:%02d:%02d", (long long)y, m, d, (int)(sec / 3600),
+		   (int)(sec / 60 % 60), (int)(sec % 60));
 	if (with_fraction && frac != 0) {
 		buf_printf(b, ".%09lld", (long long)frac);
 		while (b->p[b->n - 1] == '0')
@@ -118,7 +118,8 @@ static bool parse_date(struct slice s, int64_t *day)
 {
 	unsigned y, m, d;
 
-	if (!digits(s, 0, 4, &y) || !digits(s, 5, 2, &m) || !digits(s, 8, 2, &d) || s.p[4] != '-' || s.p[7] != '-')
+	if (!digits(s, 0, 4, &y) || !digits(s, 5, 2, &m) || !digits(s, 8, 2, &d) || s.p[4] != '-' ||
+	    s.p[7] != '-')
 		return false;
 	if (m < 1 || m > 12 || d < 1 || d > days_in_month(y, m))
 		return false;
@@ -136,8 +137,9 @@ bool clock_parse_rfc3339(struct slice s, int64_t *ns)
 	unsigned hh, mm, ss, zh = 0, zm = 0;
 	int64_t day, frac = 0, total;
 
-	if (s.n < 20 || !parse_date(s, &day) || (s.p[10] != 'T' && s.p[10] != 't') || !digits(s, 11, 2, &hh) ||
-	    s.p[13] != ':' || !digits(s, 14, 2, &mm) || s.p[16] != ':' || !digits(s, 17, 2, &ss))
+	if (s.n < 20 || !parse_date(s, &day) || (s.p[10] != 'T' && s.p[10] != 't') ||
+	    !digits(s, 11, 2, &hh) || s.p[13] != ':' || !digits(s, 14, 2, &mm) || s.p[16] != ':' ||
+	    !digits(s, 17, 2, &ss))
 		return false;
 	if (hh > 23 || mm > 59 || ss > 59)
 		return false;
@@ -156,13 +158,14 @@ bool clock_parse_rfc3339(struct slice s, int64_t *ns)
 	int sign = 0;
 	if (rest.n == 1 && (rest.p[0] == 'Z' || rest.p[0] == 'z'))
 		sign = 0;
-	else if (rest.n == 6 && (rest.p[0] == '+' || rest.p[0] == '-') && digits(rest, 1, 2, &zh) && rest.p[3] == ':' &&
-		 digits(rest, 4, 2, &zm) && zh < 24 && zm < 60)
+	else if (rest.n == 6 && (rest.p[0] == '+' || rest.p[0] == '-') && digits(rest, 1, 2, &zh) &&
+		 rest.p[3] == ':' && digits(rest, 4, 2, &zm) && zh < 24 && zm < 60)
 		sign = rest.p[0] == '+' ? 1 : -1;
 	else
 		return false;
 	int64_t sec = (int64_t)(hh * 3600 + mm * 60 + ss) - sign * (int64_t)(zh * 3600 + zm * 60);
-	if (__builtin_mul_overflow(day, NS_PER_DAY, &total) || __builtin_add_overflow(total, sec * NS_PER_S, &total) ||
+	if (__builtin_mul_overflow(day, NS_PER_DAY, &total) ||
+	    __builtin_add_overflow(total, sec * NS_PER_S, &total) ||
 	    __builtin_add_overflow(total, frac, &total))
 		return false;
 	*ns = total;
@@ -174,8 +177,9 @@ bool clock_parse_prom_duration(struct slice s, int64_t *ns, char *err_text, size
 	static const struct {
 		const char *name;
 		int64_t ns;
-	} units[] = { { "y", 365 * NS_PER_DAY }, { "w", 7 * NS_PER_DAY }, { "d", NS_PER_DAY }, { "h", NS_PER_H },
-		      { "m", NS_PER_MIN }, { "s", NS_PER_S }, { "ms", NS_PER_MS } };
+	} units[] = { { "y", 365 * NS_PER_DAY }, { "w", 7 * NS_PER_DAY }, { "d", NS_PER_DAY },
+		      { "h", NS_PER_H },	 { "m", NS_PER_MIN },	  { "s", NS_PER_S },
+		      { "ms", NS_PER_MS } };
 	size_t i = 0, last_unit = 0;
 	int64_t total = 0;
 	bool first = true;
@@ -204,7 +208,8 @@ bool clock_parse_prom_duration(struct slice s, int64_t *ns, char *err_text, size
 		for (unit = 0; unit < 7 && !slice_is(name, units[unit].name); unit++)
 			;
 		if (unit == 7) {
-			snprintf(err_text, err_size, "unknown unit \"%.*s\" in duration \"%.*s\"", SLICE_ARG(name), SLICE_ARG(s));
+			snprintf(err_text, err_size, "unknown unit \"%.*s\" in duration \"%.*s\"",
+				 SLICE_ARG(name), SLICE_ARG(s));
 			return false;
 		}
 		if (!first && unit <= last_unit)
@@ -212,7 +217,8 @@ bool clock_parse_prom_duration(struct slice s, int64_t *ns, char *err_text, size
 		first = false;
 		last_unit = unit;
 		if (!slice_to_u64(slice_sub(s, num, num_end - num), &v) || v > INT64_MAX ||
-		    __builtin_mul_overflow((int64_t)v, units[unit].ns, &part) || __builtin_add_overflow(total, part, &total)) {
+		    __builtin_mul_overflow((int64_t)v, units[unit].ns, &part) ||
+		    __builtin_add_overflow(total, part, &total)) {
 			snprintf(err_text, err_size, "duration out of range");
 			return false;
 		}
@@ -229,8 +235,8 @@ bool clock_parse_go_duration(struct slice s, int64_t *ns)
 	static const struct {
 		const char *name;
 		double ns;
-	} units[] = { { "ns", 1 }, { "us", 1e3 }, { "\xc2\xb5s", 1e3 }, { "\xce\xbcs", 1e3 }, { "ms", 1e6 },
-		      { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 } };
+	} units[] = { { "ns", 1 },   { "us", 1e3 }, { "\xc2\xb5s", 1e3 }, { "\xce\xbcs", 1e3 },
+		      { "ms", 1e6 }, { "s", 1e9 },  { "m", 60e9 },	  { "h", 3600e9 } };
 	bool negative = false;
 	int64_t total = 0;
 
@@ -277,7 +283,8 @@ bool clock_parse_go_duration(struct slice s, int64_t *ns)
 			scale /= 10;
 			frac += (fp.p[k] - '0') * scale;
 		}
-		if (__builtin_add_overflow(part, (int64_t)(frac + 0.0000001), &part) || __builtin_add_overflow(total, part, &total))
+		if (__builtin_add_overflow(part, (int64_t)(frac + 0.0000001), &part) ||
+		    __builtin_add_overflow(total, part, &total))
 			return false;
 	}
 	*ns = negative ? -total : total;
@@ -332,8 +339,9 @@ void clock_format_prom_duration(struct buf *b, int64_t ns)
 		const char *name;
 		int64_t ms;
 		bool exact; /* used only when it divides what is left */
-	} units[] = { { "y", 31536000000, true }, { "w", 604800000, true }, { "d", 86400000, false }, { "h", 3600000, false },
-		      { "m", 60000, false }, { "s", 1000, false }, { "ms", 1, false } };
+	} units[] = { { "y", 31536000000, true }, { "w", 604800000, true }, { "d", 86400000, false },
+		      { "h", 3600000, false },	  { "m", 60000, false },    { "s", 1000, false },
+		      { "ms", 1, false } };
 	int64_t ms = ns / NS_PER_MS;
 
 	if (ms == 0) {

@@ -13,9 +13,9 @@
 #define NS_PER_H   (3600 * NS_PER_S)
 #define NS_PER_DAY (86400 * NS_PER_S)
 
-int64_t clock_now_ns(void);   /* CLOCK_REALTIME */
-int64_t clock_mono_ns(void);  /* CLOCK_MONOTONIC: deadlines, rates, ages */
-void clock_fake(int64_t now_ns);  /* both stand at now_ns until moved; 0 = real again */
+int64_t clock_now_ns(void);	 /* CLOCK_REALTIME */
+int64_t clock_mono_ns(void);	 /* CLOCK_MONOTONIC: deadlines, rates, ages */
+void clock_fake(int64_t now_ns); /* both stand at now_ns until moved; 0 = real again */
 void clock_fake_advance(int64_t ns);
 
 /* RFC 3339 in UTC: seconds only, or with up to 9 digits of fraction, trailing zeros removed. */

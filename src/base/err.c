@@ -28,8 +28,8 @@ static const struct {
 	[ERR_INTERNAL] = { "internal", 500, 70 },
 };
 
-__attribute__((format(printf, 3, 0)))
-static void set(struct err *err, enum err_code code, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void set(struct err *err, enum err_code code, const char *fmt,
+						      va_list ap)
 {
 	err->code = code;
 	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);

@@ -114,7 +114,8 @@ int file_pread(int fd, void *p, size_t n, uint64_t off, struct err *err)
 		if (got == -1)
 			return err_errno(err, "read %zu bytes at %llu", n, (unsigned long long)off);
 		if (got == 0)
-			return err_set(err, ERR_CORRUPT, "file cut short: %zu bytes missing at %llu", n, (unsigned long long)off);
+			return err_set(err, ERR_CORRUPT, "file cut short: %zu bytes missing at %llu", n,
+				       (unsigned long long)off);
 		to += got;
 		n -= (size_t)got;
 		off += (uint64_t)got;

@@ -7,19 +7,20 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-int file_open_read(const char *path, struct err *err);                   /* fd, O_CLOEXEC */
-int file_create(const char *path, struct err *err);                      /* fd, new file, 0600, fails if it exists */
-int file_write(int fd, struct slice s, struct err *err);                 /* all of it, at the file offset */
-int file_pread(int fd, void *p, size_t n, uint64_t off, struct err *err);  /* all of it, or ERR_CORRUPT "cut short" */
-int file_sync(int fd, struct err *err);                                  /* fdatasync */
+int file_open_read(const char *path, struct err *err);	 /* fd, O_CLOEXEC */
+int file_create(const char *path, struct err *err);	 /* fd, new file, 0600, fails if it exists */
+int file_write(int fd, struct slice s, struct err *err); /* all of it, at the file offset */
+int file_pread(int fd, void *p, size_t n, uint64_t off,
+	       struct err *err);	/* all of it, or ERR_CORRUPT "cut short" */
+int file_sync(int fd, struct err *err); /* fdatasync */
 int file_sync_dir(const char *dir, struct err *err);
-int file_mkdirs(const char *path, struct err *err);                      /* 0700, parents too, each made durable */
-int file_unlink(const char *path, struct err *err);                      /* a missing file is fine */
-int file_rename(const char *from, const char *to, struct err *err);      /* and syncs the directory */
+int file_mkdirs(const char *path, struct err *err);		    /* 0700, parents too, each made durable */
+int file_unlink(const char *path, struct err *err);		    /* a missing file is fine */
+int file_rename(const char *from, const char *to, struct err *err); /* and syncs the directory */
 int file_read_all(const char *path, size_t limit, struct buf *out, struct err *err);
 int file_replace(const char *path, struct slice content, struct err *err); /* atomic and durable */
 int file_remove_tree(const char *path, struct err *err);
-int64_t file_size(int fd);                                               /* -1 on failure */
+int64_t file_size(int fd); /* -1 on failure */
 bool file_exists(const char *path);
 
 /* Fault injection for tests: after `skip` more operations of this kind, fail with errno_value, `times` times

@@ -4,9 +4,9 @@
 
 #include "base/slice.h"
 
-uint64_t hash64(struct slice s);                      /* stable: goes to disk */
-uint64_t hash64_seed(struct slice s, uint64_t seed);  /* stable */
-uint64_t hash_seeded(struct slice s);                 /* random seed of this process: never goes to disk */
+uint64_t hash64(struct slice s);		     /* stable: goes to disk */
+uint64_t hash64_seed(struct slice s, uint64_t seed); /* stable */
+uint64_t hash_seeded(struct slice s);		     /* random seed of this process: never goes to disk */
 
 /* A good mixer for integers (the finaliser of MurmurHash3). */
 static inline uint64_t hash_mix(uint64_t x)

@@ -1,7 +1,6 @@
 #include "base/json_out.h"
 #include "base/text.h"
 
-
 /* Bytes that stand for themselves in a JSON string: not control, quote, backslash or >= 0x80; with html also not
  * < > &. */
 static const unsigned char special[256] = {

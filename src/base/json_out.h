@@ -33,7 +33,7 @@ static inline void json_close(struct json_out *j, char bracket)
 	j->comma = true;
 }
 
-void json_key(struct json_out *j, const char *key);          /* a constant that needs no escapes */
+void json_key(struct json_out *j, const char *key); /* a constant that needs no escapes */
 void json_key_slice(struct json_out *j, struct slice key);
 void json_str(struct json_out *j, struct slice s);
 void json_cstr(struct json_out *j, const char *s);

@@ -16,16 +16,32 @@ struct log_kv {
 	double f;
 };
 
-#define KV(key_, cstr_)   { .key = (key_), .type = LOG_KV_STR, .s = slice_cstr(cstr_) }
-#define KVS(key_, slice_) { .key = (key_), .type = LOG_KV_STR, .s = (slice_) }
-#define KVI(key_, int_)   { .key = (key_), .type = LOG_KV_INT, .i = (int64_t)(int_) }
-#define KVF(key_, dbl_)   { .key = (key_), .type = LOG_KV_FLOAT, .f = (dbl_) }
+#define KV(key_, cstr_)                                                                                      \
+	{                                                                                                    \
+		.key = (key_), .type = LOG_KV_STR, .s = slice_cstr(cstr_)                                    \
+	}
+#define KVS(key_, slice_)                                                                                    \
+	{                                                                                                    \
+		.key = (key_), .type = LOG_KV_STR, .s = (slice_)                                             \
+	}
+#define KVI(key_, int_)                                                                                      \
+	{                                                                                                    \
+		.key = (key_), .type = LOG_KV_INT, .i = (int64_t)(int_)                                      \
+	}
+#define KVF(key_, dbl_)                                                                                      \
+	{                                                                                                    \
+		.key = (key_), .type = LOG_KV_FLOAT, .f = (dbl_)                                             \
+	}
 
 /* log_info("flushed head", KV("tenant", t), KVI("chunks", n)); the first argument is a constant. */
-#define log_debug(msg, ...) log_event(LOG_DEBUG, (msg), (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ) { .key = NULL } })
-#define log_info(msg, ...)  log_event(LOG_INFO, (msg), (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ) { .key = NULL } })
-#define log_warn(msg, ...)  log_event(LOG_WARN, (msg), (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ) { .key = NULL } })
-#define log_error(msg, ...) log_event(LOG_ERROR, (msg), (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ) { .key = NULL } })
+#define log_debug(msg, ...)                                                                                  \
+	log_event(LOG_DEBUG, (msg), (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ){ .key = NULL } })
+#define log_info(msg, ...)                                                                                   \
+	log_event(LOG_INFO, (msg), (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ){ .key = NULL } })
+#define log_warn(msg, ...)                                                                                   \
+	log_event(LOG_WARN, (msg), (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ){ .key = NULL } })
+#define log_error(msg, ...)                                                                                  \
+	log_event(LOG_ERROR, (msg), (const struct log_kv[]){ __VA_ARGS__ __VA_OPT__(, ){ .key = NULL } })
 
 void log_event(enum log_level level, const char *msg, const struct log_kv *kv);
 void log_set_level(enum log_level level);

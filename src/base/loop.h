@@ -16,9 +16,9 @@ struct loop_job {
 };
 
 int loop_new(const char *name, struct loop **out, struct err *err); /* starts the thread */
-void loop_free(struct loop *l);                  /* stops it, joins it, runs what was posted meanwhile; NULL is fine */
+void loop_free(struct loop *l); /* stops it, joins it, runs what was posted meanwhile; NULL is fine */
 struct event_base *loop_base(struct loop *l);
 void loop_post(struct loop *l, struct loop_job *job); /* any thread; jobs run in the order they were posted */
-bool loop_is_current(const struct loop *l);           /* are we on its thread? */
+bool loop_is_current(const struct loop *l);	      /* are we on its thread? */
 
 #endif

@@ -19,9 +19,9 @@ struct map {
 
 void map_init(struct map *m);
 void map_fini(struct map *m);
-void *map_get(const struct map *m, struct slice key);          /* NULL if absent */
+void *map_get(const struct map *m, struct slice key);	       /* NULL if absent */
 void **map_put(struct map *m, struct slice key, bool *is_new); /* address of the value, NULL in it when new */
-void *map_remove(struct map *m, struct slice key);             /* the value, or NULL */
+void *map_remove(struct map *m, struct slice key);	       /* the value, or NULL */
 /* for (size_t i = 0; map_next(m, &i, &key, &value); ) in no particular order; the map must not change meanwhile */
 bool map_next(const struct map *m, size_t *i, struct slice *key, void **value);
 

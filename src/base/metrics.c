@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-static const double bounds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120 };
+static const double bounds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+				 0.5,	1,	2.5,   5,    10,    30,	  60,  120 };
 enum { N_BOUNDS = ARRAY_LEN(bounds) };
 
 enum type { COUNTER, GAUGE, HISTOGRAM, SECONDS };
@@ -19,9 +20,9 @@ struct metric {
 	char *help;
 	char *labels; /* "" if none */
 	char *key;
-	_Atomic int64_t value;               /* counter, gauge; histogram: count; seconds: in microseconds */
-	_Atomic uint64_t bucket[N_BOUNDS];   /* not cumulative */
-	_Atomic int64_t sum_us;              /* microseconds */
+	_Atomic int64_t value;		   /* counter, gauge; histogram: count; seconds: in microseconds */
+	_Atomic uint64_t bucket[N_BOUNDS]; /* not cumulative */
+	_Atomic int64_t sum_us;		   /* microseconds */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -135,8 +136,8 @@ static void put_sample(struct buf *out, const struct metric *m, const char *suff
 {
 	buf_printf(out, "%s%s", m->name, suffix);
 	if (*m->labels != '\0' || le != NULL)
-		buf_printf(out, "{%s%s%s%s%s}", m->labels, *m->labels != '\0' && le != NULL ? "," : "", le != NULL ? "le=\"" : "",
-			   le != NULL ? le : "", le != NULL ? "\"" : "");
+		buf_printf(out, "{%s%s%s%s%s}", m->labels, *m->labels != '\0' && le != NULL ? "," : "",
+			   le != NULL ? "le=\"" : "", le != NULL ? le : "", le != NULL ? "\"" : "");
 	buf_putc(out, ' ');
 	text_float(out, v);
 	buf_putc(out, '\n');
@@ -172,7 +173,8 @@ void metrics_render(struct buf *out)
 		const struct metric *m = sorted[i];
 
 		if (i == 0 || strcmp(m->name, sorted[i - 1]->name) != 0)
-			buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, type_name[m->type]);
+			buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name,
+				   type_name[m->type]);
 		if (m->type == HISTOGRAM)
 			render_histogram(out, m);
 		else

@@ -21,12 +21,13 @@ struct metric *metric_gauge(const char *name, const char *help, const char *labe
 struct metric *metric_seconds(const char *name, const char *help, const char *labels);
 /* Buckets from 1 ms to about 2 minutes, for seconds. */
 struct metric *metric_histogram(const char *name, const char *help, const char *labels);
-void metric_add(struct metric *m, uint64_t n);           /* counter */
-void metric_set(struct metric *m, int64_t v);            /* gauge */
+void metric_add(struct metric *m, uint64_t n); /* counter */
+void metric_set(struct metric *m, int64_t v);  /* gauge */
 void metric_gauge_add(struct metric *m, int64_t delta);
-void metric_observe(struct metric *m, double seconds);   /* histogram */
+void metric_observe(struct metric *m, double seconds); /* histogram */
 uint64_t metric_value(const struct metric *m);
-void metric_label(struct buf *b, const char *name, struct slice value); /* appends ,name="escaped" or name="…" */
-void metrics_render(struct buf *out);                    /* all of them, sorted by name */
+void metric_label(struct buf *b, const char *name,
+		  struct slice value); /* appends ,name="escaped" or name="…" */
+void metrics_render(struct buf *out);  /* all of them, sorted by name */
 
 #endif

@@ -9,12 +9,12 @@
 struct pool;
 struct pool_job {
 	void (*run)(struct pool_job *job); /* on a worker; the job may be freed inside */
-	struct pool_job *next;             /* the pool's */
+	struct pool_job *next;		   /* the pool's */
 };
 
 struct pool *pool_new(const char *name, unsigned n_threads);
-void pool_free(struct pool *p);                          /* runs what is queued, then joins; NULL is fine */
-void pool_submit(struct pool *p, struct pool_job *job);  /* first in, first out; cannot fail */
+void pool_free(struct pool *p);				/* runs what is queued, then joins; NULL is fine */
+void pool_submit(struct pool *p, struct pool_job *job); /* first in, first out; cannot fail */
 unsigned pool_n_threads(const struct pool *p);
 size_t pool_n_queued(struct pool *p);
 

@@ -10,7 +10,7 @@ struct re;
 
 enum re_flags {
 	RE_ANCHORED = 1, /* must match the whole text */
-	RE_DOT_NL = 2,   /* . matches \n */
+	RE_DOT_NL = 2,	 /* . matches \n */
 };
 enum { RE_MAX_PATTERN = 4096, RE_MAX_GROUPS = 64 };
 
@@ -21,22 +21,31 @@ bool re_match(const struct re *re, struct slice text);
 /* Leftmost match; group[0] is the whole. A group that took no part, or comes after the first RE_MAX_GROUPS, has
  * p == NULL. Returns false for no match. */
 bool re_find(const struct re *re, struct slice text, struct slice *group, size_t n_groups);
-size_t re_n_groups(const struct re *re);                         /* without group 0 */
-struct slice re_group_name(const struct re *re, size_t i);       /* i from 1; empty if unnamed */
+size_t re_n_groups(const struct re *re);		   /* without group 0 */
+struct slice re_group_name(const struct re *re, size_t i); /* i from 1; empty if unnamed */
 
 /* What a pattern means, as Go's parser and simplifier see it (after factoring of alternations). Lives in the arena.
  * Line filters and label filters replace easy shapes by byte searches; planners take literals that must occur. */
 enum re_op {
-	RE_OP_LITERAL,       /* lit; fold: any case, and lit is then in lower case */
-	RE_OP_CLASS,         /* one rune of a set: . [a-z] \d */
-	RE_OP_ANY,           /* . with \n */
-	RE_OP_ANY_NOT_NL,    /* . */
-	RE_OP_BEGIN, RE_OP_END, RE_OP_BEGIN_LINE, RE_OP_END_LINE, RE_OP_WORD, RE_OP_NOT_WORD,
-	RE_OP_CAPTURE,       /* sub[0]; name, empty if none */
-	RE_OP_STAR, RE_OP_PLUS, RE_OP_QUEST, RE_OP_REPEAT, /* sub[0]; REPEAT: min, max (-1 = no end) */
-	RE_OP_CONCAT, RE_OP_ALTERNATE,
-	RE_OP_EMPTY,         /* matches the empty string */
-	RE_OP_NOTHING,       /* matches nothing at all */
+	RE_OP_LITERAL,	  /* lit; fold: any case, and lit is then in lower case */
+	RE_OP_CLASS,	  /* one rune of a set: . [a-z] \d */
+	RE_OP_ANY,	  /* . with \n */
+	RE_OP_ANY_NOT_NL, /* . */
+	RE_OP_BEGIN,
+	RE_OP_END,
+	RE_OP_BEGIN_LINE,
+	RE_OP_END_LINE,
+	RE_OP_WORD,
+	RE_OP_NOT_WORD,
+	RE_OP_CAPTURE, /* sub[0]; name, empty if none */
+	RE_OP_STAR,
+	RE_OP_PLUS,
+	RE_OP_QUEST,
+	RE_OP_REPEAT, /* sub[0]; REPEAT: min, max (-1 = no end) */
+	RE_OP_CONCAT,
+	RE_OP_ALTERNATE,
+	RE_OP_EMPTY,   /* matches the empty string */
+	RE_OP_NOTHING, /* matches nothing at all */
 };
 struct re_node {
 	enum re_op op;
@@ -46,8 +55,8 @@ struct re_node {
 	int min, max;
 	size_t n_sub;
 	struct re_node **sub;
-	bool lazy;                 /* of a repetition */
-	int height;                /* 1 for a leaf; at most RE_MAX_HEIGHT */
+	bool lazy;		       /* of a repetition */
+	int height;		       /* 1 for a leaf; at most RE_MAX_HEIGHT */
 	const struct re_class *class_; /* of RE_OP_CLASS; private to the parser */
 };
 enum { RE_MAX_HEIGHT = 1000 };

@@ -66,13 +66,13 @@ static inline struct slice slice_sub(struct slice s, size_t from, size_t n)
 
 #define SLICE_NONE ((size_t)-1)
 
-int slice_cmp(struct slice a, struct slice b);            /* bytewise; a proper prefix sorts first */
-bool slice_eq_nocase(struct slice a, struct slice b);     /* ASCII case only */
-size_t slice_find_byte(struct slice s, char c);           /* offset or SLICE_NONE */
-size_t slice_find(struct slice s, struct slice needle);   /* first offset or SLICE_NONE; "" is found at 0 */
-struct slice slice_trim(struct slice s);                  /* without ASCII white space at both ends */
-bool slice_to_i64(struct slice s, int64_t *out);          /* whole text, optional sign, base 10; false on overflow */
+int slice_cmp(struct slice a, struct slice b);		/* bytewise; a proper prefix sorts first */
+bool slice_eq_nocase(struct slice a, struct slice b);	/* ASCII case only */
+size_t slice_find_byte(struct slice s, char c);		/* offset or SLICE_NONE */
+size_t slice_find(struct slice s, struct slice needle); /* first offset or SLICE_NONE; "" is found at 0 */
+struct slice slice_trim(struct slice s);		/* without ASCII white space at both ends */
+bool slice_to_i64(struct slice s, int64_t *out); /* whole text, optional sign, base 10; false on overflow */
 bool slice_to_u64(struct slice s, uint64_t *out);
-bool slice_to_double(struct slice s, double *out);        /* whole text, C locale decimal or exponent form */
+bool slice_to_double(struct slice s, double *out); /* whole text, C locale decimal or exponent form */
 
 #endif

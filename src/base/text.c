@@ -107,10 +107,11 @@ static bool is_print(uint32_t r)
 {
 	if (r < 0x20 || (r >= 0x7f && r < 0xa1) || r == 0xad)
 		return false;
-	if ((r >= 0x2000 && r <= 0x200f) || (r >= 0x2028 && r <= 0x202f) || (r >= 0x205f && r <= 0x206f) || r == 0x3000 ||
-	    r == 0xfeff || r == 0x1680 || r == 0x61c || r == 0x180e)
+	if ((r >= 0x2000 && r <= 0x200f) || (r >= 0x2028 && r <= 0x202f) || (r >= 0x205f && r <= 0x206f) ||
+	    r == 0x3000 || r == 0xfeff || r == 0x1680 || r == 0x61c || r == 0x180e)
 		return false;
-	if ((r >= 0xe000 && r <= 0xf8ff) || r >= 0xe0000 || (r & 0xfffe) == 0xfffe || (r >= 0xfff0 && r <= 0xfffb))
+	if ((r >= 0xe000 && r <= 0xf8ff) || r >= 0xe0000 || (r & 0xfffe) == 0xfffe ||
+	    (r >= 0xfff0 && r <= 0xfffb))
 		return false;
 	return true;
 }
@@ -220,7 +221,8 @@ size_t text_go_unquote(struct buf *b, struct slice s)
 
 static bool is_bidi(uint32_t r)
 {
-	return (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0x200e || r == 0x200f || r == 0x61c;
+	return (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0x200e || r == 0x200f ||
+	       r == 0x61c;
 }
 
 void text_terminal(struct buf *b, struct slice s)
@@ -244,7 +246,8 @@ void text_logfmt_value(struct buf *b, struct slice s)
 	bool plain = s.n > 0;
 
 	for (size_t i = 0; i < s.n && plain; i++)
-		plain = s.p[i] > ' ' && s.p[i] != '"' && s.p[i] != '=' && s.p[i] != '\\' && (unsigned char)s.p[i] < 0x7f;
+		plain = s.p[i] > ' ' && s.p[i] != '"' && s.p[i] != '=' && s.p[i] != '\\' &&
+			(unsigned char)s.p[i] < 0x7f;
 	if (plain)
 		buf_add(b, s);
 	else

@@ -426,19 +426,6 @@ void config_render(const struct config *c, enum config_mode mode, struct buf *ou
 	config_free(def);
 }
 
-void config_render_limits(const struct limits *l, struct buf *out)
-{
-	struct settings s = { .limits = *l };
-
-	for (size_t i = 0; i < settings_n; i++) {
-		if (settings_table[i].name == NULL || !settings_table[i].tenant)
-			continue;
-		buf_printf(out, "%s: ", settings_table[i].name);
-		setting_format(&settings_table[i], &s, out);
-		buf_putc(out, '\n');
-	}
-}
-
 static void default_text(const struct setting *row, const struct config *def, struct buf *out)
 {
 	if (row->def[0] == '\0')
@@ -482,6 +469,12 @@ static void mdoc_text(struct slice s, struct buf *out)
 	}
 }
 
+static void capitalise(char *c)
+{
+	if (*c >= 'a' && *c <= 'z')
+		*c = (char)(*c - 32);
+}
+
 void config_mdoc(struct buf *out)
 {
 	struct config *def = config_new(NULL);
@@ -496,11 +489,14 @@ void config_mdoc(struct buf *out)
 		}
 		buf_printf(out, ".It Ic %s\n", row->name);
 		buf_reset(&text);
-		buf_printf(&text, "%s.\n%s, default ", row->doc, setting_type_text(row));
+		size_t type = strlen(row->doc) + 2;
+		buf_printf(&text, "%s.\n%s%s, default ", row->doc,
+			   row->type == SETTING_CHOICE ? "one of " : "", setting_type_text(row));
 		default_text(row, def, &text);
 		buf_puts(&text, row->tenant ? "; a limit of each tenant" : "");
 		buf_puts(&text, row->reload ? "." : "; a change takes a restart.");
-		text.p[0] = (char)(text.p[0] >= 'a' && text.p[0] <= 'z' ? text.p[0] - 32 : text.p[0]);
+		capitalise(&text.p[0]);
+		capitalise(&text.p[type]);
 		mdoc_text(buf_slice(&text), out);
 		buf_putc(out, '\n');
 	}

@@ -32,7 +32,6 @@ bool config_same(const struct config *a, const struct config *b); /* all values 
 enum config_mode { CONFIG_ALL, CONFIG_DIFFS, CONFIG_DEFAULTS };
 /* YAML that config_load reads back, each line with where its value comes from. */
 void config_render(const struct config *c, enum config_mode mode, struct buf *out);
-void config_render_limits(const struct limits *l, struct buf *out); /* the limits of one tenant, as YAML */
 
 void config_help(struct buf *out); /* all settings, for --help */
 void config_mdoc(struct buf *out); /* all settings, for spoor.conf(5) */

@@ -193,7 +193,7 @@ static void run(struct app *app, char *data)
 
 static int fail(const struct err *err)
 {
-	log_error("cannot start", KV("error", err->msg));
+	log_error("cannot start", KV("reason", err_name(err->code)), KV("error", err->msg));
 	return err_exit_code(err->code);
 }
 

@@ -121,9 +121,11 @@ static int decode_push(const struct body_headers *h, enum coding coding, struct 
 int body_decode(const struct body_headers *h, struct slice body, const struct decode_options *o,
 		struct buf scratch[2], struct batch *out, const char **format, struct err *err)
 {
-	enum coding coding;
+	enum coding coding = CODING_NONE;
 
 	*format = "unknown";
+	if (body.p == NULL)
+		body = slice_of("", 0);
 	if (coding_of(h->content_encoding, &coding, err) == -1)
 		return -1;
 	if (h->kind != PUSH_PLAIN)

@@ -18,6 +18,8 @@ struct pb_field {
 /* False at the end of the message and when it is malformed. */
 static inline bool pb_next(struct cursor *c, struct pb_field *f)
 {
+	f->value = 0;
+	f->bytes = slice_of("", 0);
 	if (c->bad || c->p == c->end)
 		return false;
 	uint64_t tag = cursor_varint(c);

@@ -8,25 +8,25 @@
 #include "model/labels.h"
 
 struct batch_entry {
-	int64_t ts;               /* ns */
+	int64_t ts; /* ns */
 	struct slice line;
-	struct label *meta;       /* structured metadata; validation makes it sorted, sanitised, unique */
+	struct label *meta; /* structured metadata; validation makes it sorted, sanitised, unique */
 	uint32_t n_meta;
 	uint32_t n_tokens;
-	const uint64_t *tokens;   /* for the trace index (model/traceid.h), set by correlation */
-	bool rejected;            /* validation refused it: not stored */
+	const uint64_t *tokens; /* for the trace index (model/traceid.h), set by correlation */
+	bool rejected;		/* validation refused it: not stored */
 };
 
 struct batch_stream {
 	struct labels labels;
-	uint64_t hash;            /* labels_hash of the encoded labels; set by validation */
-	size_t first, n;          /* its entries in batch.entries */
-	bool rejected;            /* all of it */
+	uint64_t hash;	 /* labels_hash of the encoded labels; set by validation */
+	size_t first, n; /* its entries in batch.entries */
+	bool rejected;	 /* all of it */
 };
 
 struct batch {
 	struct arena arena;
-	struct slice tenant;      /* validated id */
+	struct slice tenant; /* validated id */
 	VEC(struct batch_stream) streams;
 	VEC(struct batch_entry) entries;
 };
@@ -35,6 +35,6 @@ void batch_init(struct batch *b);
 void batch_fini(struct batch *b);
 /* Opens a stream whose labels may be set later (values may precede the stream in JSON). Entries go to the newest. */
 struct batch_stream *batch_add_stream(struct batch *b);
-struct batch_entry *batch_add_entry(struct batch *b);   /* zeroed; counted in the newest stream */
+struct batch_entry *batch_add_entry(struct batch *b); /* zeroed; counted in the newest stream */
 
 #endif

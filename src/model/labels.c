@@ -174,17 +174,20 @@ static int unexpected(struct scan *s, const char *expecting)
 
 	if (rest.n == 0) {
 		snprintf(what, sizeof(what), "unexpected end of input inside braces");
-	} else if (slice_starts(rest, SLICE("=~")) || slice_starts(rest, SLICE("!~")) || slice_starts(rest, SLICE("!="))) {
-		snprintf(what, sizeof(what), "unexpected <op:%.2s> in label set, expected \"%s\"", rest.p, expecting);
+	} else if (slice_starts(rest, SLICE("=~")) || slice_starts(rest, SLICE("!~")) ||
+		   slice_starts(rest, SLICE("!="))) {
+		snprintf(what, sizeof(what), "unexpected <op:%.2s> in label set, expected \"%s\"", rest.p,
+			 expecting);
 	} else if (strchr(",={}", rest.p[0]) != NULL && rest.p[0] != '\0') {
-		snprintf(what, sizeof(what), "unexpected \"%c\" in label set, expected \"%s\"", rest.p[0], expecting);
+		snprintf(what, sizeof(what), "unexpected \"%c\" in label set, expected \"%s\"", rest.p[0],
+			 expecting);
 	} else if (is_name_start(rest.p[0])) {
 		size_t n = 1;
 
 		while (n < rest.n && is_name_char(rest.p[n]))
 			n++;
-		snprintf(what, sizeof(what), "unexpected identifier \"%.*s\" in label set, expected \"%s\"", (int)MIN(n, (size_t)40),
-			 rest.p, expecting);
+		snprintf(what, sizeof(what), "unexpected identifier \"%.*s\" in label set, expected \"%s\"",
+			 (int)MIN(n, (size_t)40), rest.p, expecting);
 	} else if (rest.p[0] == '"' || rest.p[0] == '\'' || rest.p[0] == '`') {
 		snprintf(what, sizeof(what), "unexpected string in label set, expected \"%s\"", expecting);
 	} else {

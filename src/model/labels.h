@@ -18,7 +18,7 @@ struct labels {
 
 /* Sorts in place by name, stably. Returns the first name that stands twice (p == NULL: none). */
 struct slice labels_sort(struct label *v, size_t n);
-struct slice labels_get(struct labels l, struct slice name);  /* p == NULL if absent */
+struct slice labels_get(struct labels l, struct slice name); /* p == NULL if absent */
 bool labels_eq(struct labels a, struct labels b);
 int labels_cmp(struct labels a, struct labels b);   /* pairwise name, then value; a prefix sorts first */
 void labels_format(struct buf *b, struct labels l); /* {a="x", b="y"}: canonical text, values Go-quoted */
@@ -27,7 +27,8 @@ struct labels labels_dup(struct arena *a, struct labels l);
 /* On disk and in memory: varint n, then n times (varint length, name, varint length, value). The hash of these
  * bytes identifies a stream. */
 void labels_encode(struct buf *b, struct labels l);
-int labels_decode(struct slice encoded, struct arena *a, struct labels *out); /* -1 if malformed; borrows encoded */
+int labels_decode(struct slice encoded, struct arena *a,
+		  struct labels *out); /* -1 if malformed; borrows encoded */
 uint64_t labels_hash(struct slice encoded);
 /* Walks encoded pairs without allocating: cursor_of(encoded), n = cursor_varint(&c), then n times this. */
 static inline struct label labels_next(struct cursor *c)

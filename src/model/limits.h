@@ -10,20 +10,20 @@
 
 struct limits {
 	/* ingest */
-	double ingestion_rate_mb, ingestion_burst_size_mb;              /* decimal MB a second, MB */
-	uint64_t per_stream_rate_limit, per_stream_rate_limit_burst;    /* bytes a second, bytes */
+	double ingestion_rate_mb, ingestion_burst_size_mb;	     /* decimal MB a second, MB */
+	uint64_t per_stream_rate_limit, per_stream_rate_limit_burst; /* bytes a second, bytes */
 	uint64_t max_streams_per_user;
-	uint64_t max_line_size;                                         /* bytes */
+	uint64_t max_line_size; /* bytes */
 	bool max_line_size_truncate;
 	uint64_t max_label_names_per_series;
-	uint64_t max_label_name_length, max_label_value_length;         /* bytes */
-	uint64_t max_stream_labels_size;                                /* bytes of canonical text */
+	uint64_t max_label_name_length, max_label_value_length; /* bytes */
+	uint64_t max_stream_labels_size;			/* bytes of canonical text */
 	bool allow_structured_metadata;
-	uint64_t max_structured_metadata_size;                          /* bytes */
+	uint64_t max_structured_metadata_size; /* bytes */
 	uint64_t max_structured_metadata_entries_count;
 	bool reject_old_samples;
-	int64_t reject_old_samples_max_age;                             /* ns */
-	int64_t creation_grace_period;                                  /* ns */
+	int64_t reject_old_samples_max_age; /* ns */
+	int64_t creation_grace_period;	    /* ns */
 	bool discover_log_levels;
 	bool discover_service_name;
 	bool increment_duplicate_timestamp;
@@ -31,14 +31,14 @@ struct limits {
 	/* queries */
 	uint64_t max_entries_limit_per_query;
 	uint64_t max_query_series;
-	int64_t max_query_length, max_query_lookback, max_query_range;  /* ns */
-	int64_t query_timeout;                                          /* ns */
-	uint64_t max_query_memory;                                      /* bytes */
-	uint64_t max_query_bytes_read;                                  /* bytes */
+	int64_t max_query_length, max_query_lookback, max_query_range; /* ns */
+	int64_t query_timeout;					       /* ns */
+	uint64_t max_query_memory;				       /* bytes */
+	uint64_t max_query_bytes_read;				       /* bytes */
 	uint64_t max_queued_queries;
 	bool align_queries_with_step;
 	/* keeping */
-	int64_t retention_period;                                       /* ns */
+	int64_t retention_period; /* ns */
 };
 
 #endif

@@ -2,7 +2,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-
 static int refuse_char(struct slice id, unsigned char c, struct err *err)
 {
 	struct slice shown = slice_sub(id, 0, TENANT_MAX_BYTES);
@@ -10,7 +9,10 @@ static int refuse_char(struct slice id, unsigned char c, struct err *err)
 
 	buf_init(&quoted);
 	text_terminal(&quoted, shown);
-	buf_printf(&quoted, c >= 0x20 && c < 0x7f ? "' contains unsupported character '%c'" : "' contains unsupported character '\\x%02x'", c);
+	buf_printf(&quoted,
+		   c >= 0x20 && c < 0x7f ? "' contains unsupported character '%c'"
+					 : "' contains unsupported character '\\x%02x'",
+		   c);
 	err_set(err, ERR_BAD_REQUEST, "tenant ID '%.*s", (int)quoted.n, quoted.p);
 	buf_fini(&quoted);
 	return -1;
@@ -20,13 +22,15 @@ int tenant_check(struct slice id, struct err *err)
 {
 	for (size_t i = 0; i < id.n; i++) {
 		unsigned char c = (unsigned char)id.p[i];
-		bool ok = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c != 0 && strchr("!-_.*'()", c) != NULL);
+		bool ok = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') ||
+			  (c != 0 && strchr("!-_.*'()", c) != NULL);
 
 		if (!ok)
 			return refuse_char(id, c, err);
 	}
 	if (id.n > TENANT_MAX_BYTES)
-		return err_set(err, ERR_BAD_REQUEST, "tenant ID is too long: max %d characters", TENANT_MAX_BYTES);
+		return err_set(err, ERR_BAD_REQUEST, "tenant ID is too long: max %d characters",
+			       TENANT_MAX_BYTES);
 	if (slice_is(id, ".") || slice_is(id, ".."))
 		return err_set(err, ERR_BAD_REQUEST, "tenant ID is '.' or '..'");
 	if (id.n == 0)
@@ -36,7 +40,8 @@ int tenant_check(struct slice id, struct err *err)
 
 static bool is_plain(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+	       c == '-';
 }
 
 void tenant_dir_name(struct buf *b, struct slice id)

@@ -26,23 +26,29 @@ enum { TRACE_TOKEN_LONG_RUN = 1, TRACE_TOKEN_ESCAPED = 2 };
 
 struct trace_keys;
 /* keys: names of trace_id_keys; fields: names of indexed_fields, whose values are indexed by hash under their name. */
-struct trace_keys *trace_keys_new(const struct slice *keys, size_t n_keys, const struct slice *fields, size_t n_fields);
+struct trace_keys *trace_keys_new(const struct slice *keys, size_t n_keys, const struct slice *fields,
+				  size_t n_fields);
 void trace_keys_free(struct trace_keys *k);
-bool trace_keys_has(const struct trace_keys *k, struct slice name);   /* a trace id key, after flattening/renaming */
+bool trace_keys_has(const struct trace_keys *k,
+		    struct slice name); /* a trace id key, after flattening/renaming */
 bool trace_keys_has_field(const struct trace_keys *k, struct slice name);
 
 enum trace_source { /* in the order that decides which id counts as the entry's own */
-	TRACE_FROM_META, TRACE_FROM_LABEL, TRACE_FROM_JSON, TRACE_FROM_LOGFMT, TRACE_FROM_TEXT
+		    TRACE_FROM_META,
+		    TRACE_FROM_LABEL,
+		    TRACE_FROM_JSON,
+		    TRACE_FROM_LOGFMT,
+		    TRACE_FROM_TEXT
 };
 struct trace_ref {
 	struct trace_id id;
 	enum trace_source source;
 };
 
-struct trace_found { /* reused from entry to entry; zero it first, trace_found_fini at the end */
-	struct trace_ref *ref;  /* ids, the entry's own first */
+struct trace_found {	       /* reused from entry to entry; zero it first, trace_found_fini at the end */
+	struct trace_ref *ref; /* ids, the entry's own first */
 	size_t n_refs, cap_refs;
-	uint64_t *token;        /* distinct: low halves, reserved tokens, hashes of indexed fields */
+	uint64_t *token; /* distinct: low halves, reserved tokens, hashes of indexed fields */
 	size_t n_tokens, cap_tokens;
 };
 void trace_found_fini(struct trace_found *f);
@@ -63,6 +69,7 @@ static inline bool trace_id_matches(struct trace_id stored, struct trace_id aske
  * name an id, so that only a scan can answer. out holds 4. */
 size_t trace_tokens_for_needle(struct slice needle, uint64_t out[4]);
 /* The same for a label filter name="value" on structured metadata or on a label made by json or logfmt. */
-size_t trace_tokens_for_label(const struct trace_keys *k, struct slice name, struct slice value, uint64_t out[4]);
+size_t trace_tokens_for_label(const struct trace_keys *k, struct slice name, struct slice value,
+			      uint64_t out[4]);
 
 #endif

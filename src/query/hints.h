@@ -12,8 +12,19 @@ struct label_needs {
 	bool preserve_error; /* the result is about parser errors: they do not fail the query */
 };
 
+/* A label filter on one name that stands behind a parser: it can be asked as soon as the name is extracted.
+ */
+struct label_test;
+struct early_test {
+	struct slice name;
+	const struct label_test *test;
+};
+
 struct parse_hints {
 	const struct label_needs *needs;
+	const struct early_test *early;
+	size_t n_early;
+	bool rejected;	/* an early test failed: the line goes */
 	uint8_t *found; /* of needs->names; n bytes */
 	size_t n_found;
 };
@@ -23,6 +34,7 @@ static inline void parse_hints_start(struct parse_hints *h)
 	if (h->n_found > 0)
 		memset(h->found, 0, h->needs->n);
 	h->n_found = 0;
+	h->rejected = false;
 }
 
 /* Nothing is missing any more, or nothing is wanted at all. */

@@ -253,7 +253,7 @@ static int keep(struct scan_worker *w, struct top *t, struct position at, struct
 	bool categorize = t->exec->req->categorize;
 
 	buf_reset(&w->text);
-	encode(w, categorize ? LABEL_CAT_STREAM : LABEL_CAT_ALL);
+	encode(w, LABEL_CAT_ALL);
 	size_t n_key = w->text.n;
 	if (categorize) {
 		encode(w, LABEL_CAT_META);

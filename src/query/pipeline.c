@@ -14,13 +14,14 @@ struct pipeline {
 	VEC(struct line_test *) lines; /* cheap ones first */
 	VEC(struct label_test *) base; /* decided by stream labels and metadata */
 	VEC(struct stage) stages;      /* from the first parser on */
+	VEC(struct early_test) early;  /* simple ones among them */
 };
 
 static bool run_json(const struct stage *stage, struct pipe_state *st, struct slice line)
 {
 	(void)stage;
 	stage_json_run(line, &st->set, &st->hints, &st->scratch);
-	return true;
+	return !st->hints.rejected;
 }
 
 static bool run_label_test(const struct stage *stage, struct pipe_state *st, struct slice line)
@@ -44,6 +45,7 @@ void pipeline_free(struct pipeline *p)
 	vec_fini(&p->lines);
 	vec_fini(&p->base);
 	vec_fini(&p->stages);
+	vec_fini(&p->early);
 	free(p);
 }
 
@@ -77,6 +79,15 @@ static int add_line_filters(struct pipeline *p, const struct logql_stage *s, str
 	return 0;
 }
 
+/* No stage changes a label once it is there, so a string filter can decide while the line is still being
+ * parsed. Filters that may leave an error have to wait for their turn. */
+static void add_line_label_filter(struct pipeline *p, const struct label_filter *f, struct label_test *t)
+{
+	vec_push(&p->stages, ((struct stage){ .run = run_label_test, .test = t }));
+	if (f->kind == LABEL_FILTER_STRING && !slice_eq(f->matcher.name, LABEL_ERROR))
+		vec_push(&p->early, ((struct early_test){ f->matcher.name, t }));
+}
+
 static int add_label_filter(struct pipeline *p, const struct logql_stage *s, struct err *err)
 {
 	struct label_test *t;
@@ -86,7 +97,7 @@ static int add_label_filter(struct pipeline *p, const struct logql_stage *s, str
 	if (p->stages.n == 0)
 		vec_push(&p->base, t);
 	else
-		vec_push(&p->stages, ((struct stage){ .run = run_label_test, .test = t }));
+		add_line_label_filter(p, s->filter, t);
 	return 0;
 }
 
@@ -184,7 +195,8 @@ size_t pipeline_needles(const struct pipeline *p, struct slice *out, size_t max)
 
 void pipe_state_init(struct pipe_state *st, const struct pipeline *p)
 {
-	*st = (struct pipe_state){ .pipeline = p, .hints.needs = p->needs };
+	*st = (struct pipe_state){ .pipeline = p };
+	st->hints = (struct parse_hints){ .needs = p->needs, .early = p->early.v, .n_early = p->early.n };
 	label_set_init(&st->set);
 	arena_init(&st->scratch);
 	st->hints.found = xcalloc(p->needs->n + 1, 1);

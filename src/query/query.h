@@ -18,29 +18,29 @@ struct query_engine {
 	struct store *store;
 	struct pool *pool;
 	const struct trace_keys *keys;
-	_Atomic uint64_t *memory_in_use;  /* of all queries together; may be NULL */
-	uint64_t memory_limit;            /* for all queries together; 0 = none */
+	_Atomic uint64_t *memory_in_use; /* of all queries together; may be NULL */
+	uint64_t memory_limit;		 /* for all queries together; 0 = none */
 };
 
 /* Shared with whoever waits: only `cancelled` is written from outside. */
 struct query_control {
 	_Atomic bool cancelled;
-	int64_t deadline_mono_ns;         /* clock_mono_ns() past which the query fails with ERR_TIMEOUT; 0 = none */
+	int64_t deadline_mono_ns; /* clock_mono_ns() past which the query fails with ERR_TIMEOUT; 0 = none */
 };
 /* 0 to go on; -1 with ERR_CANCELLED or ERR_TIMEOUT. Cheap: call at least every 1,024 entries. */
 int query_control_check(const struct query_control *c, struct err *err);
 
 struct query_request {
 	struct slice tenant;
-	struct slice text;                /* LogQL */
-	bool instant;                     /* metric value at `end`; else a range */
-	int64_t start, end;               /* ns. Logs: start <= ts < end. Metrics: steps at start, start+step, … <= end */
-	int64_t step;                     /* ns, > 0 for range metrics */
-	int64_t interval;                 /* ns; thins out log results; 0 = off */
-	uint32_t limit;                   /* log entries over all streams */
+	struct slice text;  /* LogQL */
+	bool instant;	    /* metric value at `end`; else a range */
+	int64_t start, end; /* ns. Logs: start <= ts < end. Metrics: steps at start, start+step, … <= end */
+	int64_t step;	    /* ns, > 0 for range metrics */
+	int64_t interval;   /* ns; thins out log results; 0 = off */
+	uint32_t limit;	    /* log entries over all streams */
 	bool backward;
-	bool categorize;                  /* group log results by stream labels only; entries carry the rest */
-	bool no_index;                    /* scan everything, for tests that compare with the trace index */
+	bool categorize; /* log entries also carry metadata and parsed labels apart */
+	bool no_index;	 /* scan everything, for tests that compare with the trace index */
 	const struct limits *limits;
 };
 
@@ -49,21 +49,21 @@ enum result_type { RESULT_STREAMS, RESULT_MATRIX, RESULT_VECTOR, RESULT_SCALAR }
 struct result_entry {
 	int64_t ts;
 	struct slice line;
-	struct labels meta, parsed;       /* filled only with categorize */
+	struct labels meta, parsed; /* filled only with categorize */
 };
-struct result_stream {                    /* sorted by canonical label text */
-	struct labels labels;             /* flat: stream + metadata + parsed; categorize: stream labels only */
+struct result_stream {	      /* sorted by canonical label text */
+	struct labels labels; /* stream + metadata + parsed, also with categorize */
 	size_t n;
-	struct result_entry *entry;       /* in the query's direction */
+	struct result_entry *entry; /* in the query's direction */
 };
 struct result_point {
-	int64_t ts;                       /* ns */
+	int64_t ts; /* ns */
 	double value;
 };
-struct result_series {                    /* matrix, vector: sorted by labels_cmp (unless sort() says otherwise) */
+struct result_series { /* matrix, vector: sorted by labels_cmp (unless sort() says otherwise) */
 	struct labels labels;
 	size_t n;
-	struct result_point *point;       /* ascending; vector and scalar: exactly one */
+	struct result_point *point; /* ascending; vector and scalar: exactly one */
 };
 
 struct query_stats {
@@ -76,7 +76,7 @@ struct query_stats {
 };
 
 struct query_result {
-	struct arena arena;               /* everything below lives here */
+	struct arena arena; /* everything below lives here */
 	enum result_type type;
 	struct result_stream *stream;
 	size_t n_streams;
@@ -88,8 +88,8 @@ struct query_result {
 };
 
 /* On failure nothing needs freeing. */
-int query_run(struct query_engine *e, const struct query_request *r, struct query_control *c, struct query_result *out,
-	      struct err *err);
+int query_run(struct query_engine *e, const struct query_request *r, struct query_control *c,
+	      struct query_result *out, struct err *err);
 void query_result_fini(struct query_result *r);
 
 #endif

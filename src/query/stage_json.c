@@ -1,6 +1,7 @@
 #include "query/stage_json.h"
 #include "query/json_object.h"
 #include "query/label_name.h"
+#include "query/labelfilter.h"
 #include "base/text.h"
 
 /* One level of nesting: the object and the name that its members' names begin with. */
@@ -45,6 +46,9 @@ static void take_member(const struct json_member *m, struct slice name, struct l
 		return;
 	label_set_put(s, name, m->type == JSON_STRING ? string_value(m, scratch) : m->value);
 	parse_hints_found(h, name);
+	for (size_t i = 0; i < h->n_early && !h->rejected; i++)
+		if (slice_eq(h->early[i].name, name))
+			h->rejected = !label_test_run(h->early[i].test, s, scratch);
 }
 
 static enum json_scan_error scan(struct slice line, struct label_set *s, struct parse_hints *h,
@@ -76,7 +80,7 @@ static enum json_scan_error scan(struct slice line, struct label_set *s, struct 
 		if (m.type != JSON_OBJECT) {
 			if (name.n > 0)
 				take_member(&m, name, s, h, scratch);
-			if (parse_hints_done(h))
+			if (h->rejected || parse_hints_done(h))
 				return JSON_SCAN_OK;
 		} else if (parse_hints_want_prefix(h, name)) {
 			if (depth == STAGE_JSON_MAX_DEPTH)

@@ -427,6 +427,17 @@ static int other_end(struct query_engine *e, const struct trace_request *r, stru
 	return rc;
 }
 
+static int no_trace_id(struct slice text, struct err *err)
+{
+	struct buf b;
+
+	buf_init(&b);
+	text_go_quote(&b, slice_sub(text, 0, 128));
+	err_set(err, ERR_BAD_REQUEST, "not a trace id: %.*s", SLICE_ARG(buf_slice(&b)));
+	buf_fini(&b);
+	return -1;
+}
+
 int trace_run(struct query_engine *e, const struct trace_request *r, struct query_control *c,
 	      struct trace_result *out, struct err *err)
 {
@@ -436,8 +447,7 @@ int trace_run(struct query_engine *e, const struct trace_request *r, struct quer
 	bool exact_hi;
 
 	if (!trace_id_parse(r->id, &id, &exact_hi))
-		return err_set(err, ERR_BAD_REQUEST, "not a trace id: '%.*s'",
-			       SLICE_ARG(slice_sub(r->id, 0, 256)));
+		return no_trace_id(r->id, err);
 	arena_init(&res.arena);
 	res.id = id;
 	int rc = search_do(&s, e, r, c, id, exact_hi, r->backward, (size_t)r->limit + 1, err);

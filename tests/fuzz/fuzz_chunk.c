@@ -35,7 +35,8 @@ static void read_blocks(struct slice bytes, size_t header_bytes, uint64_t seed)
 		chunk_codec_rows.block_may_match(&h, i, src, needle, 1, &s, &err);
 		if (chunk_codec_rows.block_read(&h, i, src, i % 2 == 0, &s, &err) == 0)
 			for (size_t k = 0; k < s.n; k++) /* touch what it says is there */
-				sum += hash64(s.metas[s.meta[k]]) + (s.line[k].p != NULL ? hash64(s.line[k]) : 0);
+				sum += hash64(s.metas[s.meta[k]]) +
+				       (s.line[k].p != NULL ? hash64(s.line[k]) : 0);
 	}
 	if (sum == 1)
 		abort();

@@ -21,7 +21,8 @@ static void run_file(const char *path)
 		exit(1);
 	}
 	rewind(f);
-	uint8_t *data = malloc((size_t)size + 1); /* exactly sized for ASan but for one byte malloc(0) needs */
+	uint8_t *data =
+		malloc((size_t)size + 1); /* exactly sized for ASan but for one byte malloc(0) needs */
 	if (data == NULL || fread(data, 1, (size_t)size, f) != (size_t)size) {
 		perror(path);
 		exit(1);
@@ -69,7 +70,8 @@ int main(int argc, char **argv)
 		name = name != NULL ? name + 1 : argv[0];
 		if (strncmp(name, "fuzz_", 5) == 0)
 			name += 5;
-		snprintf(corpus, sizeof(corpus), "%s/tests/fuzz/corpus/%s", srcdir != NULL ? srcdir : ".", name);
+		snprintf(corpus, sizeof(corpus), "%s/tests/fuzz/corpus/%s", srcdir != NULL ? srcdir : ".",
+			 name);
 		run_path(corpus);
 	}
 	printf("%s: %zu inputs\n", argv[0], n_run);

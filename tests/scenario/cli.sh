@@ -13,6 +13,7 @@ is() { [ "$2" = "$3" ] || fail "$1: got '$2', expected '$3'"; }
 holds() { case $2 in *"$3"*) ;; *) fail "$1: '$3' is not in '$2'" ;; esac; }
 
 start() { # options...; sets pid and port
+	: >"$dir/log" # the last start's port must not be found
 	"$spoord" --data "$dir/data" --listen 127.0.0.1:0 --config "$dir/c.yaml" "$@" 2>"$dir/log" &
 	pid=$!
 	for _ in $(seq 600); do

@@ -198,6 +198,7 @@ def scenario_kill_during_merge(ctx):
     got = [(ts, line) for ts, line, _ in d.entries('{app="merge"}', t, t + 3600 * NS)]
     check_eq(got, sorted(sent), "lines after killed merges")
     wait_for(lambda: len(d.files(".seg")) < 12, 15, "a merge")
+    check_eq(d.count('{app="merge"}', t - NS, t + 3600 * NS), len(sent), "count after a merge")
     got = [(ts, line) for ts, line, _ in d.entries('{app="merge"}', t, t + 3600 * NS)]
     check_eq(got, sorted(sent), "lines after a merge")
     d.stop()
@@ -236,13 +237,16 @@ def scenario_duplicates_kept_once(ctx):
     verify("restarted")
     d.kill_and_start()
     verify("killed")
-    d.flush()
+    for i in range(6):
+        push()
+        d.flush()
+    verify("in many segments")
     d.stop()
     d.settings["merge_interval"] = "1s"
     segments = len(d.files(".seg"))
+    check(segments >= 8, "enough segments to merge", segments)
     d.start()
-    if segments > 1:
-        wait_for(lambda: len(d.files(".seg")) < segments, 15, "a merge")
+    wait_for(lambda: len(d.files(".seg")) < segments, 15, "a merge")
     verify("merged")
     d.push({"app": "dup"}, entries[::-1])
     verify("after a merge, in reverse")

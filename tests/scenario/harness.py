@@ -22,8 +22,9 @@ SLOWER = 4 if SANITIZED else 1  # deadlines stretch under a sanitizer
 NS = 1_000_000_000
 BINDIR = os.environ.get("SPOOR_BINDIR", os.getcwd())
 
-# Small heads and chunks, so that a few thousand lines see flushes and merges.
-SMALL = {"head_size": "256KB", "head_max_age": "1s", "max_chunk_size": "32KB", "max_chunk_entries": "256",
+# Small heads and chunks, so that a few thousand lines see flushes and merges. Chunks at a quarter of the full size are
+# not merged, nor are fewer than eight segments.
+SMALL = {"head_size": "256KB", "head_max_age": "1s", "max_chunk_size": "256KB", "max_chunk_entries": "2048",
          "merge_interval": "1s"}
 # No limit gets in a test's way unless the test is about it.
 OPEN = {"reject_old_samples": "false", "ingestion_rate_mb": "0", "per_stream_rate_limit": "0", "min_free": "1MB",
@@ -133,7 +134,7 @@ class Daemon:
         log = open(self.log_path, "ab")
         log.write(b"--- start\n")
         log.flush()
-        env = {**os.environ, **self.env}
+        env = {"UBSAN_OPTIONS": "print_stacktrace=1", **os.environ, **self.env}
         self.process = subprocess.Popen(self.command(*more), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         log.close()
         return self
@@ -169,6 +170,11 @@ class Daemon:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def check_alive(self):
+        code = None if self.process is None else self.process.poll()
+        if code is not None:
+            raise Failed("the daemon died: " + (signal.Signals(-code).name if code < 0 else "exit code %d" % code))
 
     def restart(self):
         self.stop()
@@ -413,16 +419,20 @@ class Context:
         problem = None
         for d in self.daemons:
             try:
+                d.check_alive()
                 if failed:
                     d.kill()
                 else:
                     d.stop()
             except Failed as e:
                 problem = e
+                d.kill()
             report = re.search(r"(==\d+==ERROR: .*|.*runtime error: .*|WARNING: ThreadSanitizer.*|.*[Aa]ssertion .* failed.*)",
                                d.log_text())
             if report and problem is None:
                 problem = Failed("the daemon reported: " + report.group(1), d.log_tail())
+        if problem is not None:
+            self.note("".join(str(a) for a in problem.args))
         if failed or problem:
             for d in self.daemons:
                 self.note("log of %s:%s" % (d.dir, d.log_tail()))

@@ -98,7 +98,7 @@ def compare(d, corpus, when, n_ids):
 
 
 def scenario_lookup_equals_scan(ctx):
-    settings = {"head_size": "64MB", "head_max_age": "1h", "max_chunk_entries": "64", "max_chunk_size": "8KB",
+    settings = {"head_size": "64MB", "head_max_age": "1h", "max_chunk_entries": "1024", "max_chunk_size": "64KB",
                 "merge_interval": "1h", "trace_bucket": "5s"}
     d = ctx.daemon(settings)
     t = now_ns() - 2 * DAY
@@ -119,11 +119,16 @@ def scenario_lookup_equals_scan(ctx):
     compare(d, corpus, "late lines flushed", n_ids)
     d.kill_and_start()
     compare(d, corpus, "killed", n_ids)
+    for _ in range(8):
+        corpus.push(d, n // 20, t, 600 * NS)
+        d.flush()
+    compare(d, corpus, "in many segments", n_ids)
     d.stop()
     d.settings["merge_interval"] = "1s"
     before = len(d.files(".seg"))
     d.start()
     wait_until_merged(d)
+    check(len(d.files(".seg")) < before, "segments were merged", before)
     ctx.note("%d segments became %d" % (before, len(d.files(".seg"))))
     compare(d, corpus, "merged", n_ids)
 

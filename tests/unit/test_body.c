@@ -123,7 +123,8 @@ static void test_headers(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct body_headers h = { PUSH_LOKI, slice_cstr(cases[i].type), slice_cstr(cases[i].coding), LIMIT };
+		struct body_headers h = { PUSH_LOKI, slice_cstr(cases[i].type), slice_cstr(cases[i].coding),
+					  LIMIT };
 		struct slice plain = cases[i].json ? SLICE(JSON) : slice_of(proto, sizeof(proto) - 1);
 		struct buf body;
 		struct err err;
@@ -219,7 +220,8 @@ static void test_bombs(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		struct body_headers h = { PUSH_LOKI, SLICE("application/json"), slice_cstr(coding[i]), LIMIT };
+		struct body_headers h = { PUSH_LOKI, SLICE("application/json"), slice_cstr(coding[i]),
+					  LIMIT };
 		struct buf body, out;
 		struct err err;
 		size_t n;
@@ -230,8 +232,10 @@ static void test_bombs(void **state)
 		assert_true(body.n < 100000);
 		assert_int_equal(decode(&h, buf_slice(&body), &n, &err), -1);
 		assert_int_equal(err.code, ERR_TOO_LARGE);
-		assert_string_equal(err.msg, "request body too large: decompressed message size too large than max (1048577 vs "
-					     "1048576)");
+		assert_string_equal(
+			err.msg,
+			"request body too large: decompressed message size too large than max (1048577 vs "
+			"1048576)");
 		if (kinds[i] == GZIP)
 			gunzip(buf_slice(&body), LIMIT, &out, &err);
 		assert_true(out.cap < 4 * LIMIT);
@@ -273,9 +277,12 @@ static void test_snappy_lies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_headers),	     cmocka_unit_test(test_empty_bodies),
-		cmocka_unit_test(test_lines_take_any_type), cmocka_unit_test(test_gzip_members),
-		cmocka_unit_test(test_bombs),	     cmocka_unit_test(test_snappy_lies),
+		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_empty_bodies),
+		cmocka_unit_test(test_lines_take_any_type),
+		cmocka_unit_test(test_gzip_members),
+		cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_snappy_lies),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

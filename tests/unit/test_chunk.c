@@ -31,7 +31,8 @@ static int read_memory(void *arg, uint64_t off, size_t n, void *p, struct err *e
 static const uint64_t SEED = 12345;
 
 /* Decodes everything and compares with the entries. */
-static void expect_entries(struct slice chunk, const struct chunk_info *info, const struct chunk_entry *e, size_t n)
+static void expect_entries(struct slice chunk, const struct chunk_info *info, const struct chunk_entry *e,
+			   size_t n)
 {
 	struct memory m = { chunk, 0 };
 	struct chunk_source src = { read_memory, &m };
@@ -84,7 +85,8 @@ static void edges_round_trip(void **state)
 	(void)state;
 	const struct chunk_entry one[] = { { 5, SLICE("line"), no_meta() } };
 	const struct chunk_entry empty[] = { { 5, SLICE(""), no_meta() }, { 5, SLICE(""), no_meta() } };
-	const struct chunk_entry times[] = { { INT64_MIN, SLICE("first"), no_meta() }, { 0, SLICE("\0nul\xff"), no_meta() },
+	const struct chunk_entry times[] = { { INT64_MIN, SLICE("first"), no_meta() },
+					     { 0, SLICE("\0nul\xff"), no_meta() },
 					     { INT64_MAX, SLICE("last"), no_meta() } };
 
 	round_trip(one, 1);
@@ -123,8 +125,10 @@ static void random_entries_round_trip(void **state)
 static void needles_rule_blocks_out(void **state)
 {
 	(void)state;
-	const struct chunk_entry e[] = { { 1, SLICE("alpha beta"), no_meta() }, { 2, SLICE("gamma"), no_meta() } };
-	const struct slice present[] = { SLICE("beta"), SLICE("gam") }, absent[] = { SLICE("beta"), SLICE("delta") };
+	const struct chunk_entry e[] = { { 1, SLICE("alpha beta"), no_meta() },
+					 { 2, SLICE("gamma"), no_meta() } };
+	const struct slice present[] = { SLICE("beta"), SLICE("gam") },
+			   absent[] = { SLICE("beta"), SLICE("delta") };
 	struct chunk_scratch s = { 0 };
 	struct chunk_info info;
 	struct chunk_header h;
@@ -135,7 +139,8 @@ static void needles_rule_blocks_out(void **state)
 	chunk_codec_rows.encode(e, 2, SEED, 1, &out, &info);
 	struct memory m = { buf_slice(&out), 0 };
 	struct chunk_source src = { read_memory, &m };
-	assert_int_equal(chunk_header_parse(slice_sub(buf_slice(&out), 0, info.header_bytes), SEED, &h, &err), 0);
+	assert_int_equal(chunk_header_parse(slice_sub(buf_slice(&out), 0, info.header_bytes), SEED, &h, &err),
+			 0);
 	assert_int_equal(chunk_codec_rows.block_may_match(&h, 0, src, absent, 2, &s, &err), 0);
 	assert_int_equal(m.n_reads, 1);
 	assert_int_equal(chunk_codec_rows.block_may_match(&h, 0, src, present, 2, &s, &err), 1);
@@ -149,7 +154,8 @@ static void needles_rule_blocks_out(void **state)
 static void every_flipped_bit_is_noticed(void **state)
 {
 	(void)state;
-	const struct chunk_entry e[] = { { 1, SLICE("alpha beta alpha beta"), no_meta() }, { 2, SLICE("gamma"), no_meta() } };
+	const struct chunk_entry e[] = { { 1, SLICE("alpha beta alpha beta"), no_meta() },
+					 { 2, SLICE("gamma"), no_meta() } };
 	struct chunk_scratch s = { 0 };
 	struct chunk_info info;
 	struct err err;
@@ -164,7 +170,8 @@ static void every_flipped_bit_is_noticed(void **state)
 
 		out.p[bit / 8] = (char)(out.p[bit / 8] ^ 1 << bit % 8);
 		chunk_scratch_reset(&s);
-		if (chunk_header_parse(slice_sub(buf_slice(&out), 0, info.header_bytes), SEED, &h, &err) == 0) {
+		if (chunk_header_parse(slice_sub(buf_slice(&out), 0, info.header_bytes), SEED, &h, &err) ==
+		    0) {
 			assert_int_equal(chunk_codec_rows.block_read(&h, 0, src, true, &s, &err), -1);
 			assert_int_equal(err.code, ERR_CORRUPT);
 			chunk_header_fini(&h);
@@ -172,7 +179,8 @@ static void every_flipped_bit_is_noticed(void **state)
 		out.p[bit / 8] = (char)(out.p[bit / 8] ^ 1 << bit % 8);
 	}
 	struct chunk_header h;
-	assert_int_equal(chunk_header_parse(slice_sub(buf_slice(&out), 0, info.header_bytes), SEED + 1, &h, &err), -1);
+	assert_int_equal(
+		chunk_header_parse(slice_sub(buf_slice(&out), 0, info.header_bytes), SEED + 1, &h, &err), -1);
 	chunk_scratch_fini(&s);
 	buf_fini(&out);
 }

@@ -122,7 +122,8 @@ static void test_metadata(void **state)
 		size_t n = 0;
 
 		for (; n < 3 && metas[i].meta[2 * n] != NULL; n++)
-			l[n] = (struct label){ slice_cstr(metas[i].meta[2 * n]), slice_cstr(metas[i].meta[2 * n + 1]) };
+			l[n] = (struct label){ slice_cstr(metas[i].meta[2 * n]),
+					       slice_cstr(metas[i].meta[2 * n + 1]) };
 		struct slice level = level_detect(none, l, n, SLICE("level=fatal"));
 		if (!slice_is(level, metas[i].level))
 			fail_msg("case %zu: %.*s", i, SLICE_ARG(level));

@@ -24,7 +24,8 @@ static void show(const struct batch *b, struct buf *out)
 
 			buf_printf(out, " %lld|%.*s", (long long)e->ts, SLICE_ARG(e->line));
 			for (size_t m = 0; m < e->n_meta; m++)
-				buf_printf(out, "|%.*s=%.*s", SLICE_ARG(e->meta[m].name), SLICE_ARG(e->meta[m].value));
+				buf_printf(out, "|%.*s=%.*s", SLICE_ARG(e->meta[m].name),
+					   SLICE_ARG(e->meta[m].value));
 		}
 		buf_puts(out, ";");
 	}
@@ -52,19 +53,24 @@ static int decode(decode_fn fn, const char *text, size_t n, struct buf *shown, s
 static const struct {
 	const char *body, *shown;
 } good[] = {
-	{ "{\"streams\":[{\"stream\":{\"app\":\"shop\",\"env\":\"prod\"},\"values\":[[\"1\",\"a\"],[\"2\",\"b\",{\"t\":\"x\"}]]}]}",
+	{ "{\"streams\":[{\"stream\":{\"app\":\"shop\",\"env\":\"prod\"},\"values\":[[\"1\",\"a\"],[\"2\","
+	  "\"b\",{\"t\":\"x\"}]]}]}",
 	  "{app=\"shop\", env=\"prod\"} 1|a 2|b|t=x;" },
 	/* order of keys, unknown keys, white space */
-	{ " {\"x\":[1,{\"y\":[\"]\"]}],\n\"streams\" : [ {\"values\":[[\"1\",\"a\"]],\"q\":null, \"stream\":{\"b\":\"1\",\"a\":\"2\"} } ] } ",
+	{ " {\"x\":[1,{\"y\":[\"]\"]}],\n\"streams\" : [ {\"values\":[[\"1\",\"a\"]],\"q\":null, "
+	  "\"stream\":{\"b\":\"1\",\"a\":\"2\"} } ] } ",
 	  "{a=\"2\", b=\"1\"} 1|a;" },
 	/* scalars as labels, empty values dropped, the last of equal names wins */
-	{ "{\"streams\":[{\"stream\":{\"a\":5,\"b\":true,\"c\":\"\",\"d\":\"1\",\"d\":\"2\"},\"values\":[[\"1\",\"\"]]}]}",
+	{ "{\"streams\":[{\"stream\":{\"a\":5,\"b\":true,\"c\":\"\",\"d\":\"1\",\"d\":\"2\"},\"values\":[["
+	  "\"1\",\"\"]]}]}",
 	  "{a=\"5\", b=\"true\", d=\"2\"} 1|;" },
 	{ "{\"streams\":[{\"stream\":{},\"values\":[[\"-7\",\"a\"]]}]}", "{} -7|a;" },
 	{ "{\"streams\":[{\"values\":[[\"9223372036854775807\"]]}]}", "{} 9223372036854775807|;" },
-	{ "{\"streams\":[{\"stream\":{\"a\":\"b\"}},{\"stream\":{\"a\":\"b\"},\"values\":null},{\"values\":[]}]}",
+	{ "{\"streams\":[{\"stream\":{\"a\":\"b\"}},{\"stream\":{\"a\":\"b\"},\"values\":null},{\"values\":[]"
+	  "}]}",
 	  "{a=\"b\"};{a=\"b\"};{};" },
-	{ "{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"1\",\"x\",{},7,[8]]]}]}", "{a=\"b\"} 1|x;" },
+	{ "{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"1\",\"x\",{},7,[8]]]}]}",
+	  "{a=\"b\"} 1|x;" },
 	/* what follows the closing brace is ignored */
 	{ "{\"streams\":[]} garbage", "" },
 	{ "{}", "" },
@@ -72,7 +78,8 @@ static const struct {
 	/* the old shape on this path */
 	{ "{\"streams\":[{\"labels\":\"{a=\\\"b\\\"}\",\"entries\":[{\"ts\":\"x\"}]}]}", "{};" },
 	/* escapes */
-	{ "{\"streams\":[{\"stream\":{\"a\":\"\\u0062\"},\"values\":[[\"\\u0031\",\"q\\\"b\\\\s\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"]]}]}",
+	{ "{\"streams\":[{\"stream\":{\"a\":\"\\u0062\"},\"values\":[[\"\\u0031\",\"q\\\"b\\\\s\\/"
+	  "\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"]]}]}",
 	  "{a=\"b\"} 1|q\"b\\s/\b\f\n\r\t\xc3\xa9\xf0\x9f\x98\x80;" },
 	{ "{\"streams\":[{\"stream\":{},\"values\":[[\"1\",\"\\ud800x\\udc00\\ud800\\u0041\"]]}]}",
 	  "{} 1|\xef\xbf\xbdx\xef\xbf\xbd\xef\xbf\xbd"
@@ -113,7 +120,8 @@ static const struct {
 	  "couldn't parse labels: 1:5: parse error: unexpected character inside braces: '-'" },
 	{ "{\"streams\":[{\"stream\":{\"1a\":\"v\"}}]}",
 	  "couldn't parse labels: 1:2: parse error: unexpected character inside braces: '1'" },
-	{ "{\"streams\":[{\"stream\":{\"a\":\"\xff\"}}]}", "couldn't parse labels: 1:4: parse error: invalid UTF-8 rune" },
+	{ "{\"streams\":[{\"stream\":{\"a\":\"\xff\"}}]}",
+	  "couldn't parse labels: 1:4: parse error: invalid UTF-8 rune" },
 	{ ENTRY("[]"), "expected a timestamp" },
 	{ ENTRY("{}"), "expected '['" },
 	{ ENTRY("[1,\"a\"]"), "expected a timestamp, a string of nanoseconds" },
@@ -128,7 +136,8 @@ static const struct {
 	{ ENTRY("[\"1\",\"a\\q\"]"), "bad escape in a string" },
 	{ ENTRY("[\"1\",\"a\\u12\"]"), "bad escape in a string" },
 	{ ENTRY("[\"1\" \"a\"]"), "expected ','" },
-	{ "{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"1\",\"a", "unterminated string, found the end of the body" },
+	{ "{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"1\",\"a",
+	  "unterminated string, found the end of the body" },
 	{ "{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"1\",\"a\\", "unterminated string" },
 	{ "{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"1\",\"a\"", "expected ',', found the end" },
 	{ "{\"x\":nope,\"streams\":[]}", "expected a value" },
@@ -170,8 +179,10 @@ static void test_every_cut_is_refused(void **state)
 static void test_old_shape(void **state)
 {
 	const char *body = "{\"streams\":[{\"entries\":[{\"line\":\"text\",\"ts\":\"2026-11-23T09:10:00.5Z\","
-			   "\"structuredMetadata\":{\"a\":\"b\"}},{\"line\":\"no time\"}],\"labels\":\"{x='y', app=\\\"z\\\"}\"}]}";
-	const char *bad_ts = "{\"streams\":[{\"labels\":\"{}\",\"entries\":[{\"ts\":\"5\",\"line\":\"a\"}]}]}";
+			   "\"structuredMetadata\":{\"a\":\"b\"}},{\"line\":\"no "
+			   "time\"}],\"labels\":\"{x='y', app=\\\"z\\\"}\"}]}";
+	const char *bad_ts =
+		"{\"streams\":[{\"labels\":\"{}\",\"entries\":[{\"ts\":\"5\",\"line\":\"a\"}]}]}";
 	const char *bad_labels = "{\"streams\":[{\"labels\":\"a=\\\"b\\\"\",\"entries\":[]}]}";
 	struct buf shown;
 	struct err err;
@@ -179,10 +190,11 @@ static void test_old_shape(void **state)
 	(void)state;
 	buf_init(&shown);
 	assert_int_equal(decode(decode_loki_json_legacy, body, strlen(body), &shown, &err), 0);
-	assert_string_equal(shown.p,
-			    "{app=\"z\", x=\"y\"} 1795425000500000000|text|a=b -9223372036854775808|no time;");
+	assert_string_equal(
+		shown.p, "{app=\"z\", x=\"y\"} 1795425000500000000|text|a=b -9223372036854775808|no time;");
 	/* The new shape stores nothing here. */
-	assert_int_equal(decode(decode_loki_json_legacy, good[0].body, strlen(good[0].body), &shown, &err), 0);
+	assert_int_equal(decode(decode_loki_json_legacy, good[0].body, strlen(good[0].body), &shown, &err),
+			 0);
 	assert_string_equal(shown.p, "{};");
 	assert_int_equal(decode(decode_loki_json_legacy, bad_ts, strlen(bad_ts), &shown, &err), -1);
 	assert_int_equal(decode(decode_loki_json_legacy, bad_labels, strlen(bad_labels), &shown, &err), -1);

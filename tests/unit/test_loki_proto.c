@@ -26,7 +26,8 @@ static void put_int(struct buf *b, unsigned field, int64_t v)
 	buf_varint(b, (uint64_t)v);
 }
 
-static void put_entry(struct buf *stream, int64_t seconds, int32_t nanos, const char *line, const char *const *meta)
+static void put_entry(struct buf *stream, int64_t seconds, int32_t nanos, const char *line,
+		      const char *const *meta)
 {
 	struct buf ts, pair, e;
 
@@ -118,7 +119,8 @@ static void test_timestamps(void **state)
 		{ -9223372037, 0, TS_TOO_OLD, NULL },
 		{ -62135596800, 0, TS_TOO_OLD, NULL },
 		{ 5, 1000000000, 0,
-		  "timestamp: &types.Timestamp{Seconds: 5,\nNanos: 1000000000,\n}: nanos not in range [0, 1e9)" },
+		  "timestamp: &types.Timestamp{Seconds: 5,\nNanos: 1000000000,\n}: nanos not in range [0, "
+		  "1e9)" },
 		{ 5, -1, 0, "nanos not in range" },
 		{ -62135596801, 0, 0, "before 0001-01-01" },
 		{ 253402300800, 0, 0, "after 10000-01-01" },
@@ -165,9 +167,10 @@ static void test_labels(void **state)
 		{ "", NULL },
 		{ "{a=\"b\",a=\"c\"}", NULL }, /* validation finds it */
 		{ "a=\"b\"", "couldn't parse labels: 1:2: parse error: unexpected \"=\"" },
-		{ "{a=~\"b\"}",
-		  "couldn't parse labels: 1:3: parse error: unexpected <op:=~> in label set, expected \"=\"" },
-		{ "{a=\"b\"", "couldn't parse labels: 1:7: parse error: unexpected end of input inside braces" },
+		{ "{a=~\"b\"}", "couldn't parse labels: 1:3: parse error: unexpected <op:=~> in label set, "
+				"expected \"=\"" },
+		{ "{a=\"b\"",
+		  "couldn't parse labels: 1:7: parse error: unexpected end of input inside braces" },
 		{ "{bad-name=\"v\"}",
 		  "couldn't parse labels: 1:5: parse error: unexpected character inside braces: '-'" },
 		{ "{a=\"\xff\"}", "couldn't parse labels: 1:4: parse error: invalid UTF-8 rune" },

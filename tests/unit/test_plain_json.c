@@ -57,7 +57,8 @@ static void show(const struct batch *b, struct buf *out)
 		for (size_t k = 0; k < b->streams.v[i].n; k++) {
 			const struct batch_entry *e = &b->entries.v[b->streams.v[i].first + k];
 
-			buf_printf(out, " %lld|%.*s", (long long)(e->ts >= NOW ? e->ts - NOW : e->ts), SLICE_ARG(e->line));
+			buf_printf(out, " %lld|%.*s", (long long)(e->ts >= NOW ? e->ts - NOW : e->ts),
+				   SLICE_ARG(e->line));
 		}
 		buf_puts(out, ";");
 	}
@@ -68,23 +69,38 @@ static void show(const struct batch *b, struct buf *out)
 static const struct {
 	const char *body, *labels[4], *shown;
 } cases[] = {
-	{ "{\"ts\":5,\"m\":\"a\"}\n{\"ts\":6}\n", { NULL }, "{} 5000000000|{\"ts\":5,\"m\":\"a\"} 6000000000|{\"ts\":6};" },
+	{ "{\"ts\":5,\"m\":\"a\"}\n{\"ts\":6}\n",
+	  { NULL },
+	  "{} 5000000000|{\"ts\":5,\"m\":\"a\"} 6000000000|{\"ts\":6};" },
 	{ "{\"m\":1}\r\n\n  \n{\"m\":2}", { NULL }, "{} 0|{\"m\":1} 1|{\"m\":2};" },
-	{ "plain text\n{\"ts\":5} x\n[1]\n{\"ts\":5", { NULL }, "{} 0|plain text 1|{\"ts\":5} x 2|[1] 3|{\"ts\":5;" },
-	/* timestamp before time before ts before @timestamp, wherever they stand; one that is no time does not count */
-	{ "{\"@timestamp\":4,\"ts\":3,\"time\":2,\"timestamp\":1}", { NULL },
+	{ "plain text\n{\"ts\":5} x\n[1]\n{\"ts\":5",
+	  { NULL },
+	  "{} 0|plain text 1|{\"ts\":5} x 2|[1] 3|{\"ts\":5;" },
+	/* timestamp before time before ts before @timestamp, wherever they stand; one that is no time does
+	   not count */
+	{ "{\"@timestamp\":4,\"ts\":3,\"time\":2,\"timestamp\":1}",
+	  { NULL },
 	  "{} 1000000000|{\"@timestamp\":4,\"ts\":3,\"time\":2,\"timestamp\":1};" },
-	{ "{\"timestamp\":\"soon\",\"@timestamp\":4}", { NULL }, "{} 4000000000|{\"timestamp\":\"soon\",\"@timestamp\":4};" },
+	{ "{\"timestamp\":\"soon\",\"@timestamp\":4}",
+	  { NULL },
+	  "{} 4000000000|{\"timestamp\":\"soon\",\"@timestamp\":4};" },
 	{ "{\"a\":{\"ts\":5}}", { NULL }, "{} 0|{\"a\":{\"ts\":5}};" },
 	/* fields as labels; streams are put together */
-	{ "{\"l\":\"x\"}\n{\"l\":\"y\"}\n{\"l\":\"x\",\"n\":1}", { "l", NULL },
+	{ "{\"l\":\"x\"}\n{\"l\":\"y\"}\n{\"l\":\"x\",\"n\":1}",
+	  { "l", NULL },
 	  "{l=\"x\"} 0|{\"l\":\"x\"} 2|{\"l\":\"x\",\"n\":1};{l=\"y\"} 1|{\"l\":\"y\"};" },
-	{ "{\"a\":{\"b\":{\"c\":1.50}},\"a.b\":{\"d\":true},\"e\":null,\"f\":[1],\"g\":{},\"h\":\"\\u0041\\n\"}",
+	{ "{\"a\":{\"b\":{\"c\":1.50}},\"a.b\":{\"d\":true},\"e\":null,\"f\":[1],\"g\":{},\"h\":"
+	  "\"\\u0041\\n\"}",
 	  { "a.b.c", "a_b_d", "h", NULL },
 	  "{a_b_c=\"1.50\", a_b_d=\"true\", h=\"A\\n\"} "
-	  "0|{\"a\":{\"b\":{\"c\":1.50}},\"a.b\":{\"d\":true},\"e\":null,\"f\":[1],\"g\":{},\"h\":\"\\u0041\\n\"};" },
-	{ "{\"e\":null,\"f\":[1],\"g\":{\"x\":1}}", { "e", "f", "g", NULL }, "{} 0|{\"e\":null,\"f\":[1],\"g\":{\"x\":1}};" },
-	{ "{\"k8s-pod\":\"p\",\"1x\":2}", { "k8s-pod", "1x", NULL }, "{_1x=\"2\", k8s_pod=\"p\"} 0|{\"k8s-pod\":\"p\",\"1x\":2};" },
+	  "0|{\"a\":{\"b\":{\"c\":1.50}},\"a.b\":{\"d\":true},\"e\":null,\"f\":[1],\"g\":{},\"h\":"
+	  "\"\\u0041\\n\"};" },
+	{ "{\"e\":null,\"f\":[1],\"g\":{\"x\":1}}",
+	  { "e", "f", "g", NULL },
+	  "{} 0|{\"e\":null,\"f\":[1],\"g\":{\"x\":1}};" },
+	{ "{\"k8s-pod\":\"p\",\"1x\":2}",
+	  { "k8s-pod", "1x", NULL },
+	  "{_1x=\"2\", k8s_pod=\"p\"} 0|{\"k8s-pod\":\"p\",\"1x\":2};" },
 	{ "no object", { "l", NULL }, "{} 0|no object;" },
 	{ "{\"l\":\"\xff\"}", { "l", NULL }, "{} 0|{\"l\":\"\xff\"};" },
 	{ "", { NULL }, "" },

@@ -29,18 +29,18 @@ static void test_tenant(void **state)
 	struct rate *r = *state;
 	struct slice a = SLICE("a"), b = SLICE("b");
 
-	assert_true(rate_take_tenant(r, a, 100, 200, 150));  /* a new bucket is full */
-	assert_false(rate_take_tenant(r, a, 100, 200, 51));  /* nothing is taken when it does not fit */
+	assert_true(rate_take_tenant(r, a, 100, 200, 150)); /* a new bucket is full */
+	assert_false(rate_take_tenant(r, a, 100, 200, 51)); /* nothing is taken when it does not fit */
 	assert_true(rate_take_tenant(r, a, 100, 200, 50));
 	assert_false(rate_take_tenant(r, a, 100, 200, 1));
-	assert_true(rate_take_tenant(r, b, 100, 200, 200));  /* of its own */
+	assert_true(rate_take_tenant(r, b, 100, 200, 200)); /* of its own */
 	clock_fake_advance(NS_PER_S / 2);
 	assert_true(rate_take_tenant(r, a, 100, 200, 50));
 	assert_false(rate_take_tenant(r, a, 100, 200, 1));
 	clock_fake_advance(NS_PER_H);
 	assert_false(rate_take_tenant(r, a, 100, 200, 201)); /* never more than the burst */
 	assert_true(rate_take_tenant(r, a, 100, 200, 200));
-	assert_true(rate_take_tenant(r, a, 0, 0, 1e12));     /* no limit */
+	assert_true(rate_take_tenant(r, a, 0, 0, 1e12)); /* no limit */
 }
 
 static void test_streams(void **state)
@@ -56,7 +56,8 @@ static void test_streams(void **state)
 	assert_true(rate_take_stream(r, 7, 0, 0, 1e12));
 }
 
-/* Far more streams than there are buckets: bounded memory, and a stream that keeps pushing keeps its bucket. */
+/* Far more streams than there are buckets: bounded memory, and a stream that keeps pushing keeps its bucket.
+ */
 static void test_many_streams(void **state)
 {
 	struct rate *r = *state;

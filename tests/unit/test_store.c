@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,8 +18,8 @@
 #include "base/log.h"
 #include "index/store.h"
 
-#define DAY   (INT64_C(20000) * NS_PER_DAY)
-#define SEC   NS_PER_S
+#define DAY (INT64_C(20000) * NS_PER_DAY)
+#define SEC NS_PER_S
 
 struct fixture {
 	char dir[64];
@@ -172,7 +173,8 @@ static void push(struct fixture *f, const struct pushed *p, size_t n)
 }
 
 /* What a query over the hint yields, as "app ts line|" text in time order of units. */
-static struct buf read_all(struct fixture *f, const struct scan_hint *hint, const char *app, struct read_stats *stats)
+static struct buf read_all(struct fixture *f, const struct scan_hint *hint, const char *app,
+			   struct read_stats *stats)
 {
 	const struct matcher m = { MATCH_EQ, SLICE("app"), slice_cstr(app != NULL ? app : ""), NULL };
 	struct snapshot *snap;
@@ -190,11 +192,13 @@ static struct buf read_all(struct fixture *f, const struct scan_hint *hint, cons
 		while ((rc = reader_next(r, &b, &err)) == 1) {
 			for (size_t k = 0; k < b.n; k++) {
 				size_t i = hint->backward ? b.n - 1 - k : k;
-				struct slice trace = labels_get_encoded(b.metas[b.meta[i]], SLICE("trace_id"));
+				struct slice trace =
+					labels_get_encoded(b.metas[b.meta[i]], SLICE("trace_id"));
 
-				buf_printf(&out, "%.*s %lld %.*s%s%.*s|", SLICE_ARG(snapshot_unit(snap, u)->stream->labels.v[0].value),
-					   (long long)((b.ts[i] - DAY) / SEC), SLICE_ARG(b.line[i]), trace.n > 0 ? " " : "",
-					   SLICE_ARG(trace));
+				buf_printf(&out, "%.*s %lld %.*s%s%.*s|",
+					   SLICE_ARG(snapshot_unit(snap, u)->stream->labels.v[0].value),
+					   (long long)((b.ts[i] - DAY) / SEC), SLICE_ARG(b.line[i]),
+					   trace.n > 0 ? " " : "", SLICE_ARG(trace));
 			}
 		}
 		assert_int_equal(rc, 0);
@@ -231,7 +235,8 @@ static void flush(struct fixture *f)
 static void appended_entries_come_back(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one", NULL }, { "b", DAY + 2 * SEC, "two", "x" },
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one", NULL },
+					   { "b", DAY + 2 * SEC, "two", "x" },
 					   { "a", DAY + 3 * SEC, "three", NULL } };
 	static const char *const want_a = "a 1 one|a 3 three|", *const back_a = "a 3 three|a 1 one|";
 
@@ -242,9 +247,9 @@ static void appended_entries_come_back(void **state)
 		expect(f, &everything, "b", "b 2 two x|");
 		expect(f, &everything, "c", "");
 		if (round == 0)
-			flush(f);           /* from the head to a segment */
+			flush(f); /* from the head to a segment */
 		else if (round == 1)
-			reopen(f, true);    /* a clean restart */
+			reopen(f, true); /* a clean restart */
 		else if (round == 2)
 			reopen(f, false);
 	}
@@ -253,7 +258,8 @@ static void appended_entries_come_back(void **state)
 static void unflushed_entries_survive_a_crash(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one", NULL }, { "a", DAY + 90000 * SEC, "next day", NULL } };
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one", NULL },
+					   { "a", DAY + 90000 * SEC, "next day", NULL } };
 
 	push(f, p, 2);
 	for (int i = 0; i < 3; i++) {
@@ -268,7 +274,8 @@ static void unflushed_entries_survive_a_crash(void **state)
 static void the_range_is_exact(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "1", NULL }, { "a", DAY + 2 * SEC, "2", NULL },
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "1", NULL },
+					   { "a", DAY + 2 * SEC, "2", NULL },
 					   { "a", DAY + 3 * SEC, "3", NULL } };
 	const struct scan_hint hint = { .range = { DAY + 1 * SEC, DAY + 3 * SEC } };
 	const struct scan_hint none = { .range = { DAY + 2 * SEC, DAY + 2 * SEC } };
@@ -284,8 +291,10 @@ static void the_range_is_exact(void **state)
 static void duplicates_are_kept_once_wherever_they_lie(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pushed p[] = { { "a", DAY + 5 * SEC, "x", NULL }, { "a", DAY + 5 * SEC, "x", "t" },
-					   { "a", DAY + 5 * SEC, "y", NULL }, { "a", DAY + 5 * SEC, "x", NULL } };
+	static const struct pushed p[] = { { "a", DAY + 5 * SEC, "x", NULL },
+					   { "a", DAY + 5 * SEC, "x", "t" },
+					   { "a", DAY + 5 * SEC, "y", NULL },
+					   { "a", DAY + 5 * SEC, "x", NULL } };
 	static const char *const want = "a 5 x|a 5 x t|a 5 y|", *const back = "a 5 y|a 5 x t|a 5 x|";
 	struct err err = { 0 };
 
@@ -349,7 +358,8 @@ static void many_entries_with_traces(void **state)
 	reopen(f, true);
 	for (unsigned i = 0; i < N; i += BATCH) {
 		for (unsigned k = 0; k < BATCH; k++)
-			p[k] = (struct pushed){ (i + k) % 3 == 0 ? "a" : "b", DAY + (int64_t)((i + k) * 40) * SEC,
+			p[k] = (struct pushed){ (i + k) % 3 == 0 ? "a" : "b",
+						DAY + (int64_t)((i + k) * 40) * SEC,
 						numbered(text[k], sizeof(text[k]), i + k), NULL };
 		push(f, p, BATCH);
 		if (i % 500 == 450)
@@ -371,12 +381,18 @@ static void many_entries_with_traces(void **state)
 			token = (uint64_t)(uint32_t)token;
 			snprintf(needle, sizeof(needle), "%032x", i * 2654435761u);
 			needles[0] = slice_cstr(needle);
-			struct scan_hint hint = { .range = { INT64_MIN, INT64_MAX }, .groups = &g, .n_groups = 1 };
-			struct scan_hint scan = { .range = { INT64_MIN, INT64_MAX }, .needles = needles, .n_needles = 1 };
+			struct scan_hint hint = { .range = { INT64_MIN, INT64_MAX },
+						  .groups = &g,
+						  .n_groups = 1 };
+			struct scan_hint scan = { .range = { INT64_MIN, INT64_MAX },
+						  .needles = needles,
+						  .n_needles = 1 };
 			struct read_stats with, without;
-			struct buf found = read_all(f, &hint, NULL, &with), scanned = read_all(f, &scan, NULL, &without);
+			struct buf found = read_all(f, &hint, NULL, &with),
+				   scanned = read_all(f, &scan, NULL, &without);
 
-			snprintf(want, sizeof(want), "%s %d %s|", i % 3 == 0 ? "a" : "b", (int)i * 40, numbered(text[0], sizeof(text[0]), i));
+			snprintf(want, sizeof(want), "%s %d %s|", i % 3 == 0 ? "a" : "b", (int)i * 40,
+				 numbered(text[0], sizeof(text[0]), i));
 			assert_non_null(strstr(found.p, want));
 			assert_non_null(strstr(scanned.p, want));
 			if (round > 0)
@@ -400,10 +416,87 @@ static void many_entries_with_traces(void **state)
 	}
 }
 
+struct busy {
+	struct fixture *f;
+	int number;
+	_Atomic int acknowledged; /* entries 0 .. acknowledged-1 of this writer are durable */
+	_Atomic bool *stop;
+};
+
+static void *busy_writer(void *arg)
+{
+	struct busy *b = arg;
+	char line[32], app[2] = { (char)('a' + b->number), '\0' };
+
+	for (int i = 0; i < 150; i++) {
+		snprintf(line, sizeof(line), "entry %d", i);
+		/* Every fourth entry comes a second late. */
+		const struct pushed p = { app, DAY + (i - (i % 4 == 3 ? 3 : 0)) * SEC, line, NULL };
+
+		push(b->f, &p, 1);
+		atomic_store(&b->acknowledged, i + 1);
+	}
+	return NULL;
+}
+
+static void *busy_keeper(void *arg)
+{
+	struct busy *b = arg;
+	struct err err;
+
+	while (!atomic_load(b->stop)) {
+		store_flush(b->f->s, &err);
+		store_merge(b->f->s, &err);
+	}
+	return NULL;
+}
+
+/* Writers, flushes and merges at once: each reading finds all that was acknowledged before it, and nothing twice. */
+static void readers_see_each_entry_once_while_all_moves(void **state)
+{
+	struct fixture *f = *state;
+	enum { WRITERS = 3 };
+	_Atomic bool stop = false;
+	struct busy b[WRITERS + 1] = { 0 };
+	pthread_t t[WRITERS + 1];
+	bool all_done = false;
+
+	for (int i = 0; i <= WRITERS; i++) {
+		b[i].f = f;
+		b[i].number = i;
+		b[i].stop = &stop;
+		assert_int_equal(pthread_create(&t[i], NULL, i < WRITERS ? busy_writer : busy_keeper, &b[i]),
+				 0);
+	}
+	while (!all_done) {
+		all_done = true;
+		for (int i = 0; i < WRITERS; i++) {
+			char app[2] = { (char)('a' + i), '\0' };
+			int acknowledged = atomic_load(&b[i].acknowledged);
+			struct buf got = read_all(f, i % 2 == 0 ? &everything : &newest_first, app, NULL);
+
+			for (int k = 0; k < acknowledged; k++) {
+				char want[40];
+
+				snprintf(want, sizeof(want), " entry %d|", k);
+				char *at = got.p != NULL ? strstr(got.p, want) : NULL;
+				assert_non_null(at);
+				assert_null(strstr(at + 1, want));
+			}
+			all_done = all_done && acknowledged == 150;
+			buf_fini(&got);
+		}
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i <= WRITERS; i++)
+		pthread_join(t[i], NULL);
+}
+
 static void labels_and_sums(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "12345", NULL }, { "b", DAY + 2 * SEC, "1", NULL },
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "12345", NULL },
+					   { "b", DAY + 2 * SEC, "1", NULL },
 					   { "c", DAY + 100000 * SEC, "1", NULL } };
 	const struct timerange day = { DAY, DAY + NS_PER_DAY };
 	struct slice *v;
@@ -415,13 +508,17 @@ static void labels_and_sums(void **state)
 	arena_init(&a);
 	push(f, p, 3);
 	for (int round = 0; round < 2; round++) {
-		assert_int_equal(store_labels(f->s, SLICE("t"), NULL, 0, day, (struct slice){ NULL, 0 }, &a, &v, &n, &err), 0);
+		assert_int_equal(store_labels(f->s, SLICE("t"), NULL, 0, day, (struct slice){ NULL, 0 }, &a,
+					      &v, &n, &err),
+				 0);
 		assert_int_equal(n, 1);
 		assert_true(slice_is(v[0], "app"));
-		assert_int_equal(store_labels(f->s, SLICE("t"), NULL, 0, day, SLICE("app"), &a, &v, &n, &err), 0);
+		assert_int_equal(store_labels(f->s, SLICE("t"), NULL, 0, day, SLICE("app"), &a, &v, &n, &err),
+				 0);
 		assert_int_equal(n, 2);
 		assert_true(slice_is(v[1], "b"));
-		assert_int_equal(store_labels(f->s, SLICE("other"), NULL, 0, day, SLICE("app"), &a, &v, &n, &err), 0);
+		assert_int_equal(
+			store_labels(f->s, SLICE("other"), NULL, 0, day, SLICE("app"), &a, &v, &n, &err), 0);
 		assert_int_equal(n, 0);
 		assert_int_equal(store_sums(f->s, SLICE("t"), NULL, 0, TIMERANGE_ALL, &sums, &err), 0);
 		assert_int_equal(sums.streams, 3);
@@ -434,7 +531,8 @@ static void labels_and_sums(void **state)
 static void a_failed_sync_takes_nothing_in(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pushed good = { "a", DAY + 1 * SEC, "good", NULL }, bad = { "a", DAY + 2 * SEC, "bad", NULL },
+	static const struct pushed good = { "a", DAY + 1 * SEC, "good", NULL },
+				   bad = { "a", DAY + 2 * SEC, "bad", NULL },
 				   after = { "a", DAY + 3 * SEC, "after", NULL };
 
 	push(f, &good, 1);
@@ -477,7 +575,8 @@ static void a_full_disk_refuses_and_recovers(void **state)
 static void retention_drops_whole_days_for_good(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "old", NULL }, { "a", DAY + 86400 * 5 * SEC, "new", NULL } };
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "old", NULL },
+					   { "a", DAY + 86400 * 5 * SEC, "new", NULL } };
 	struct err err = { 0 };
 
 	push(f, p, 2);
@@ -535,7 +634,8 @@ static void count_line(void *arg, const char *line)
 static void damage_is_found_and_survived(void **state)
 {
 	struct fixture *f = *state;
-	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one one one", NULL }, { "b", DAY + 1 * SEC, "two two two", NULL } };
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "one one one", NULL },
+					   { "b", DAY + 1 * SEC, "two two two", NULL } };
 	struct check_report r;
 	struct err err = { 0 };
 	char path[256];
@@ -573,6 +673,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(duplicates_are_kept_once_wherever_they_lie, setup, teardown),
 		cmocka_unit_test_setup_teardown(late_entries_are_put_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_entries_with_traces, setup, teardown),
+		cmocka_unit_test_setup_teardown(readers_see_each_entry_once_while_all_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(labels_and_sums, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_sync_takes_nothing_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_disk_refuses_and_recovers, setup, teardown),

@@ -382,7 +382,7 @@ static void an_absent_id_and_no_id_at_all(void **state)
 	trace_result_fini(&r);
 	assert_int_equal(run("not-an-id", 10, false, 0, &r, &err), -1);
 	assert_int_equal(err.code, ERR_BAD_REQUEST);
-	assert_string_equal(err.msg, "not a trace id: 'not-an-id'");
+	assert_string_equal(err.msg, "not a trace id: \"not-an-id\"");
 }
 
 static void equal_timestamps_keep_the_written_order(void **state)
