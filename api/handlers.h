@@ -7,6 +7,9 @@ struct req;
 void query_range(struct req *req); /* query.c */
 void query_instant(struct req *req);
 
+void parse_format(struct req *req); /* parse.c */
+void parse_explain(struct req *req);
+
 void labels_names(struct req *req); /* labels.c */
 void labels_values(struct req *req);
 void labels_series(struct req *req);
@@ -18,10 +21,11 @@ void push_loki(struct req *req); /* push.c */
 void push_legacy(struct req *req);
 void push_plain(struct req *req);
 
-/* explore.c: features that are off. Parameters and queries are checked as Loki does, then 404 `not found`. */
-void explore_volume(struct req *req);
+void explore_volume(struct req *req); /* explore.c */
 void explore_volume_range(struct req *req);
+void explore_labels(struct req *req);
 void explore_fields(struct req *req);
+void explore_values(struct req *req);
 
 void admin_ready(struct req *req); /* admin.c */
 void admin_metrics(struct req *req);

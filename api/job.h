@@ -29,6 +29,8 @@ struct job {
 	struct slice *selector;
 	size_t n_selectors;
 	struct trace_request trace;
+	uint32_t line_limit;
+	bool by_name;
 };
 
 struct job *job_new(struct req *req);

@@ -44,6 +44,14 @@ uint32_t rune_upper(uint32_t r)
 	return (uint32_t)towupper_l((wint_t)r, unicode);
 }
 
+bool rune_is_alnum(uint32_t r)
+{
+	if (r < 0x80)
+		return (r >= '0' && r <= '9') || (rune_lower(r) >= 'a' && rune_lower(r) <= 'z');
+	pthread_once(&unicode_once, unicode_open);
+	return r != 0xfffd && iswalnum_l((wint_t)r, unicode) != 0;
+}
+
 uint32_t rune_fold(uint32_t r)
 {
 	if (r < 0x80)

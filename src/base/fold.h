@@ -7,6 +7,7 @@
 
 uint32_t rune_lower(uint32_t rune);
 uint32_t rune_upper(uint32_t rune);
+bool rune_is_alnum(uint32_t rune); /* a letter or a digit of any script */
 /* One representative, in lower case, of all runes that differ from this one by case alone (k, K and the
  * Kelvin sign). */
 uint32_t rune_fold(uint32_t rune);

@@ -198,6 +198,81 @@ extern "C" bool re_find(const struct re *re, struct slice text, struct slice *gr
 	return ok;
 }
 
+/* Where the bytes of a text come from that was copied without bad bytes. NULL: it is the text itself. */
+static uint32_t *origin_new(struct slice text, size_t n_copy)
+{
+	uint32_t *origin = (uint32_t *)xcalloc(n_copy + 1, sizeof(*origin));
+	size_t at = 0;
+
+	for (size_t i = 0, n; i < text.n; i += n) {
+		size_t wide = utf8_decode(slice_from(text, i), &n) == 0xfffd && n == 1 ? 3 : n;
+
+		for (size_t k = 0; k < wide; k++)
+			origin[at++] = (uint32_t)(i + (k < n ? k : n));
+	}
+	origin[at] = (uint32_t)text.n;
+	return origin;
+}
+
+static struct slice origin_of(const re2::StringPiece &at, struct slice text, struct slice searched,
+			      const uint32_t *origin)
+{
+	if (at.data() == nullptr)
+		return slice_of(nullptr, 0);
+	size_t from = (size_t)(at.data() - searched.p), to = from + at.size();
+	if (origin != nullptr) {
+		from = origin[from];
+		to = origin[to];
+	}
+	return slice_sub(text, from, to - from);
+}
+
+extern "C" void re_each(const struct re *re, struct slice text, size_t n_groups,
+			bool (*visit)(void *arg, const struct slice *group), void *arg)
+{
+	re2::StringPiece found[RE_MAX_GROUPS + 1];
+	struct slice group[RE_MAX_GROUPS + 1];
+	size_t n = MIN(n_groups, (size_t)RE_MAX_GROUPS + 1), n_found = MIN(n, re->n_groups + 1);
+	size_t pos = 0, last_end = SLICE_NONE, len;
+	uint32_t *origin = nullptr;
+	bool go_on = true;
+	struct buf copy;
+
+	if (text.p == nullptr)
+		text = slice_of("", 0);
+	struct slice searched = text;
+	buf_init(&copy);
+	if (!utf8_valid(text)) {
+		replace_bad_bytes(text, &copy);
+		searched = buf_slice(&copy);
+		origin = origin_new(text, copy.n);
+	}
+	re2::StringPiece in(searched.p, searched.n);
+	while (go_on && pos <= searched.n &&
+	       re->engine->Match(in, pos, searched.n,
+				 re->anchored ? RE2::ANCHOR_BOTH : RE2::UNANCHORED, found, (int)n_found)) {
+		size_t from = (size_t)(found[0].data() - searched.p), to = from + found[0].size();
+
+		if (to > from || from != last_end) {
+			for (size_t i = 0; i < n; i++)
+				group[i] = origin_of(i < n_found ? found[i] : re2::StringPiece(), text,
+						     searched, origin);
+			go_on = visit(arg, group);
+		}
+		last_end = to;
+		if (to > pos) {
+			pos = to;
+		} else {
+			len = 1;
+			if (pos < searched.n)
+				utf8_decode(slice_from(searched, pos), &len);
+			pos += len;
+		}
+	}
+	free(origin);
+	buf_fini(&copy);
+}
+
 extern "C" size_t re_n_groups(const struct re *re)
 {
 	return re->n_groups;

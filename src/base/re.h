@@ -21,6 +21,10 @@ bool re_match(const struct re *re, struct slice text);
 /* Leftmost match; group[0] is the whole. A group that took no part, or comes after the first RE_MAX_GROUPS, has
  * p == NULL. Returns false for no match. */
 bool re_find(const struct re *re, struct slice text, struct slice *group, size_t n_groups);
+/* Go's FindAll: one match after the other, without an empty one right behind another match, until visit returns
+ * false. group: as of re_find. */
+void re_each(const struct re *re, struct slice text, size_t n_groups,
+	     bool (*visit)(void *arg, const struct slice *group), void *arg);
 size_t re_n_groups(const struct re *re);		   /* without group 0 */
 struct slice re_group_name(const struct re *re, size_t i); /* i from 1; empty if unnamed */
 

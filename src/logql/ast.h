@@ -16,6 +16,7 @@
 #include "logql/ip.h"
 #include "logql/path.h"
 #include "logql/pattern.h"
+#include "logql/tmpl.h"
 #include "model/matcher.h"
 
 /* Where a node begins in the query text. */
@@ -102,6 +103,7 @@ struct label_format {
 	struct slice dst;
 	bool is_template;
 	struct slice value; /* the template's text, or the label to rename */
+	struct tmpl *tmpl;  /* is_template */
 };
 
 /* drop and keep: a name, or a matcher on that name (anchored, . matches \n). */
@@ -149,7 +151,10 @@ struct logql_stage {
 			struct pattern pattern;
 		} pattern;
 		struct label_filter *filter; /* LABEL_FILTER */
-		struct slice line_format;    /* the template's text, not yet compiled */
+		struct {
+			struct slice text;
+			struct tmpl *tmpl; /* NULL: what it makes of the line cannot matter */
+		} line_format;
 		struct {
 			size_t n;
 			struct label_format *v;

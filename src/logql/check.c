@@ -1,5 +1,7 @@
 #include "logql/check.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "base/text.h"
 #include "logql/fmt.h"
@@ -145,6 +147,32 @@ static int check_label_filter(struct checker *c, struct label_filter *f, bool ne
 	}
 }
 
+/* err->msg is the template's: template: line:1: unclosed action */
+static int check_template(struct checker *c, const char *name, struct slice text, const char *what,
+			  struct tmpl **out)
+{
+	if (tmpl_parse(name, text, c->a, out, c->err) == 0)
+		return 0;
+	return err_prefix(c->err, "%s", what);
+}
+
+static int check_label_templates(struct checker *c, const struct logql_stage *s)
+{
+	char what[300];
+
+	for (size_t i = 0; i < s->label_format.n; i++) {
+		struct label_format *f = &s->label_format.v[i];
+
+		if (!f->is_template)
+			continue;
+		snprintf(what, sizeof(what), "invalid template for label '%.*s'",
+			 SLICE_ARG(slice_sub(f->dst, 0, 200)));
+		if (check_template(c, "label", f->value, what, &f->tmpl) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 static int check_label_format(struct checker *c, const struct logql_stage *s)
 {
 	for (size_t i = 0; i < s->label_format.n; i++) {
@@ -169,7 +197,10 @@ static int check_stage_parts(struct checker *c, struct logql_stage *s)
 	case STAGE_JSON:
 	case STAGE_LOGFMT: return check_extracts(c, s);
 	case STAGE_LABEL_FILTER: return check_label_filter(c, s->filter, false);
-	case STAGE_LABEL_FORMAT: return check_label_format(c, s);
+	case STAGE_LINE_FORMAT:
+		return check_template(c, "line", s->line_format.text, "invalid line template",
+				      &s->line_format.tmpl);
+	case STAGE_LABEL_FORMAT: return check_label_format(c, s) == -1 ? -1 : check_label_templates(c, s);
 	default: return 0;
 	}
 }
@@ -194,11 +225,34 @@ static int check_stage(struct checker *c, struct logql_stage *s)
 	return -1;
 }
 
-static int check_stages(struct checker *c, struct logql_log *log, struct logql_unwrap *unwrap)
+/* Does a later stage look into the line? */
+static bool line_matters_after(const struct logql_log *log, size_t i)
 {
-	for (size_t i = 0; i < log->n_stages; i++)
-		if (check_stage(c, &log->stages[i]) == -1)
+	for (i++; i < log->n_stages; i++)
+		switch (log->stages[i].kind) {
+		case STAGE_LINE_FILTER:
+		case STAGE_JSON:
+		case STAGE_LOGFMT:
+		case STAGE_REGEXP:
+		case STAGE_PATTERN:
+		case STAGE_UNPACK: return true;
+		default: break;
+		}
+	return false;
+}
+
+/* keeps_line: the result depends on the lines themselves. Otherwise a line_format that no later stage sees
+ * is dropped, and Loki does not even look whether its template is valid. */
+static int check_stages(struct checker *c, struct logql_log *log, bool keeps_line,
+			struct logql_unwrap *unwrap)
+{
+	for (size_t i = 0; i < log->n_stages; i++) {
+		struct logql_stage *s = &log->stages[i];
+		bool dropped = !keeps_line && s->kind == STAGE_LINE_FORMAT && !line_matters_after(log, i);
+
+		if (!dropped && check_stage(c, s) == -1)
 			return -1;
+	}
 	for (size_t i = 0; unwrap != NULL && i < unwrap->n_filters; i++) {
 		struct label_filter *f = unwrap->filters[i];
 		struct logql_stage as_stage = { .kind = STAGE_LABEL_FILTER, .pos = f->pos, .filter = f };
@@ -230,11 +284,14 @@ static int check_selector(struct checker *c, const struct logql_log *log, struct
 static int check_expr(struct checker *c, struct logql_expr *e, bool stages)
 {
 	switch (e->kind) {
-	case LOGQL_LOG: return stages ? check_stages(c, &e->log, NULL) : check_selector(c, &e->log, e->pos);
+	case LOGQL_LOG:
+		return stages ? check_stages(c, &e->log, true, NULL) : check_selector(c, &e->log, e->pos);
 	case LOGQL_RANGE_AGG: {
 		struct logql_range *r = &e->range_agg.range;
+		bool bytes = e->range_agg.op == RANGE_BYTES || e->range_agg.op == RANGE_BYTES_RATE;
 
-		return stages ? check_stages(c, &r->log, r->unwrap) : check_selector(c, &r->log, r->pos);
+		return stages ? check_stages(c, &r->log, bytes, r->unwrap)
+			      : check_selector(c, &r->log, r->pos);
 	}
 	case LOGQL_VECTOR_AGG: return check_expr(c, e->vector_agg.expr, stages);
 	case LOGQL_LABEL_REPLACE: return check_expr(c, e->label_replace.expr, stages);

@@ -190,7 +190,7 @@ void logql_fmt_stage(struct buf *b, const struct logql_stage *s)
 	case STAGE_LOGFMT: put_extracts(b, s); break;
 	case STAGE_REGEXP: put_string_arg(b, s->regexp.text); break;
 	case STAGE_PATTERN: put_string_arg(b, s->pattern.text); break;
-	case STAGE_LINE_FORMAT: put_string_arg(b, s->line_format); break;
+	case STAGE_LINE_FORMAT: put_string_arg(b, s->line_format.text); break;
 	case STAGE_LABEL_FORMAT: put_label_format(b, s); break;
 	case STAGE_DROP:
 	case STAGE_KEEP: put_named_matchers(b, s); break;

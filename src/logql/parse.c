@@ -625,7 +625,7 @@ static int parse_stage_rest(struct parser *p, struct logql_stage *s)
 	case STAGE_LOGFMT: return parse_logfmt(p, s);
 	case STAGE_REGEXP: return parse_regexp(p, s);
 	case STAGE_PATTERN: return parse_pattern(p, s);
-	case STAGE_LINE_FORMAT: return expect_text(p, TOK_STRING, "STRING", &s->line_format);
+	case STAGE_LINE_FORMAT: return expect_text(p, TOK_STRING, "STRING", &s->line_format.text);
 	case STAGE_LABEL_FORMAT: return parse_label_format(p, s);
 	case STAGE_DROP:
 	case STAGE_KEEP: return parse_named_matchers(p, s);

@@ -143,6 +143,59 @@ int units_parse_number(struct slice text, double *out, struct err *err)
 	return 0;
 }
 
+static unsigned int_base(struct slice *digits)
+{
+	char c = digits->n > 1 ? digits->p[1] : '\0';
+
+	if (digits->n == 0 || digits->p[0] != '0' || digits->n == 1)
+		return 10;
+	if (digits->n > 2 && (c == 'x' || c == 'X' || c == 'b' || c == 'B' || c == 'o' || c == 'O')) {
+		*digits = slice_from(*digits, 2);
+		return c == 'x' || c == 'X' ? 16 : c == 'b' || c == 'B' ? 2 : 8;
+	}
+	*digits = slice_from(*digits, 1);
+	return 8;
+}
+
+bool units_parse_go_uint(struct slice text, uint64_t *out)
+{
+	struct slice digits = text;
+	unsigned base = int_base(&digits);
+	bool after_digit = digits.p != text.p; /* or after a prefix: there an underscore may stand */
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < digits.n; i++) {
+		char c = digits.p[i];
+		int d = text_hex_digit(c);
+
+		if (c == '_' && after_digit) {
+			after_digit = false;
+			continue;
+		}
+		if (d < 0 || (unsigned)d >= base || __builtin_mul_overflow(v, (uint64_t)base, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)d, &v))
+			return false;
+		after_digit = true;
+	}
+	if (digits.n == 0 || !after_digit)
+		return false;
+	*out = v;
+	return true;
+}
+
+bool units_parse_go_int(struct slice text, int64_t *out)
+{
+	bool negative = text.n > 0 && text.p[0] == '-';
+	uint64_t v;
+
+	if (text.n > 0 && (text.p[0] == '-' || text.p[0] == '+'))
+		text = slice_from(text, 1);
+	if (!units_parse_go_uint(text, &v) || v > (uint64_t)INT64_MAX + negative)
+		return false;
+	*out = negative ? (int64_t)(0 - v) : (int64_t)v;
+	return true;
+}
+
 /* ---- durations ---- */
 
 struct unit {

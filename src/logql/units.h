@@ -9,6 +9,9 @@
 /* Go's ParseFloat: decimal, hex with exponent, underscores between digits, inf, nan.
  * err->msg: strconv.ParseFloat: parsing "abc": invalid syntax | value out of range */
 int units_parse_number(struct slice text, double *out, struct err *err);
+/* Go's integer literals: 42 0x2a 0b101010 0o52 052 4_2, whole text. The first takes no sign. */
+bool units_parse_go_uint(struct slice text, uint64_t *out);
+bool units_parse_go_int(struct slice text, int64_t *out);
 /* Go's ParseDuration: optional sign, fractions, ns us ms s m h in any order; "0". Result in ns.
  * err->msg: time: invalid duration "abc" */
 int units_parse_go_duration(struct slice text, int64_t *out_ns, struct err *err);

@@ -37,6 +37,8 @@ struct limits {
 	uint64_t max_query_bytes_read;				       /* bytes */
 	uint64_t max_queued_queries;
 	bool align_queries_with_step;
+	bool volume_enabled;
+	uint64_t volume_max_series;
 	/* keeping */
 	int64_t retention_period; /* ns */
 };

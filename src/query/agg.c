@@ -1,114 +1,38 @@
 #include "query/agg.h"
 #include "base/map.h"
-#include "logql/funcs.h"
+#include "query/range_func.h"
 
 #include <math.h>
 
-int agg_check(const struct logql_expr *e, struct err *err)
+/* ---- groups ---- */
+
+void agg_groups_init(struct agg_groups *groups, struct exec *x, const struct logql_grouping *by,
+		     const struct matrix *in)
 {
-	switch (e->vector_agg.op) {
-	case VECTOR_SUM:
-	case VECTOR_AVG:
-	case VECTOR_MIN:
-	case VECTOR_MAX:
-	case VECTOR_COUNT: return 0;
-	default:
-		return err_set(err, ERR_NOT_SUPPORTED, "%s is not supported yet",
-			       vector_funcs[e->vector_agg.op].name);
-	}
-}
-
-/* One step of one group. */
-struct cell_acc {
-	uint32_t n;
-	double v;
-};
-
-/* Stays at an infinity, unless the other one or NaN arrives. */
-static void add_to_mean(struct cell_acc *c, double v)
-{
-	if (isinf(c->v) && ((isinf(v) && (c->v > 0) == (v > 0)) || (!isinf(v) && !isnan(v))))
-		return;
-	c->v += (v - c->v) / c->n;
-}
-
-static void add(struct cell_acc *c, enum vector_op op, double v)
-{
-	if (c->n++ == 0) {
-		c->v = op == VECTOR_COUNT ? 1 : v;
-		return;
-	}
-	switch (op) {
-	case VECTOR_AVG: add_to_mean(c, v); break;
-	case VECTOR_MIN: c->v = v < c->v || isnan(c->v) ? v : c->v; break;
-	case VECTOR_MAX: c->v = v > c->v || isnan(c->v) ? v : c->v; break;
-	case VECTOR_COUNT: c->v++; break;
-	default: c->v += v; break;
-	}
-}
-
-/* The series of a group, linked through next; 0 ends the list, i + 1 is series i. */
-struct group {
-	struct labels labels;
-	size_t first, last;
-};
-
-static int sum_up(struct exec *x, const struct grid *g, enum vector_op op, const struct matrix *in,
-		  const struct group *group, const size_t *next, struct cell_acc *cells, struct series *out,
-		  struct err *err)
-{
-	size_t n = 0;
-
-	memset(cells, 0, g->n * sizeof(*cells));
-	for (size_t i = group->first; i != 0; i = next[i - 1])
-		for (size_t k = 0; k < in->series[i - 1].n; k++)
-			add(&cells[in->series[i - 1].point[k].step], op, in->series[i - 1].point[k].value);
-	for (uint32_t i = 0; i < g->n; i++)
-		n += cells[i].n > 0;
-	if (query_control_check(x->control, err) == -1 || matrix_points(x, n, &out->point, err) == -1)
-		return -1;
-	out->labels = group->labels;
-	out->n = 0;
-	for (uint32_t i = 0; i < g->n; i++)
-		if (cells[i].n > 0)
-			out->point[out->n++] = (struct point){ i, cells[i].v };
-	return 0;
-}
-
-struct group_vec {
-	struct group *v;
-	size_t n, cap;
-};
-
-/* Groups in order of first appearance; next links the series of each, in order. */
-static void make_groups(struct exec *x, const struct matrix *in, const struct label_group *by,
-			struct group_vec *groups, size_t *next)
-{
+	struct label_group names = plan_group(by, x->arena);
 	struct label_vec labels = { 0 };
 	struct map index;
 	struct buf key;
 
+	*groups = (struct agg_groups){ .next = xcalloc(in->n + 1, sizeof(*groups->next)) };
 	map_init(&index);
 	buf_init(&key);
 	for (size_t i = 0; i < in->n; i++) {
-		bool is_new;
-
-		labels_group(in->series[i].labels, by, &labels);
+		labels_group(in->series[i].labels, &names, &labels);
 		buf_reset(&key);
 		labels_encode(&key, (struct labels){ labels.v, labels.n });
 		void *found = map_get(&index, buf_slice(&key));
-		next[i] = 0;
 		if (found == NULL) {
 			struct slice own = arena_dup(x->arena, buf_slice(&key));
-			struct group *g = vec_add(groups);
+			struct agg_group *g = vec_add(&groups->all);
 
 			labels_decode(own, x->arena, &g->labels);
 			g->first = g->last = i + 1;
-			*map_put(&index, own, &is_new) = (void *)(uintptr_t)groups->n;
+			*map_put(&index, own, NULL) = (void *)(uintptr_t)groups->all.n;
 			continue;
 		}
-		struct group *g = &groups->v[(uintptr_t)found - 1];
-		next[g->last - 1] = i + 1;
+		struct agg_group *g = &groups->all.v[(uintptr_t)found - 1];
+		groups->next[g->last - 1] = i + 1;
 		g->last = i + 1;
 	}
 	map_fini(&index);
@@ -116,23 +40,142 @@ static void make_groups(struct exec *x, const struct matrix *in, const struct la
 	vec_fini(&labels);
 }
 
-int agg_run(struct exec *x, const struct grid *g, enum vector_op op, const struct logql_grouping *grouping,
-	    const struct matrix *in, struct matrix *out, struct err *err)
+void agg_groups_fini(struct agg_groups *groups)
 {
-	struct label_group by = plan_group(grouping, x->arena);
-	struct group_vec groups = { 0 };
-	size_t *next = xcalloc(in->n + 1, sizeof(*next));
-	struct cell_acc *cells = xcalloc(g->n, sizeof(*cells));
+	vec_fini(&groups->all);
+	free(groups->next);
+}
+
+/* ---- one value for each group ---- */
+
+/* One step of one group. */
+struct cell_acc {
+	uint64_t n;
+	double v, m2;
+};
+
+static void first(struct cell_acc *c, enum vector_op op, double v)
+{
+	c->n = 1;
+	c->m2 = 0;
+	c->v = op == VECTOR_COUNT ? 1 : v;
+}
+
+static void add_deviation(struct cell_acc *c, double v)
+{
+	double delta = v - c->v;
+
+	c->v += delta / (double)++c->n;
+	c->m2 += delta * (v - c->v);
+}
+
+static void add(struct cell_acc *c, enum vector_op op, double v)
+{
+	switch (op) {
+	case VECTOR_AVG: mean_merge(&c->v, c->n, v, 1); break;
+	case VECTOR_MIN: c->v = v < c->v || isnan(c->v) ? v : c->v; break;
+	case VECTOR_MAX: c->v = v > c->v || isnan(c->v) ? v : c->v; break;
+	case VECTOR_COUNT: c->v++; break;
+	case VECTOR_STDDEV:
+	case VECTOR_STDVAR: add_deviation(c, v); return;
+	default: c->v += v; break;
+	}
+	c->n++;
+}
+
+static double value(const struct cell_acc *c, enum vector_op op)
+{
+	if (op != VECTOR_STDDEV && op != VECTOR_STDVAR)
+		return c->v;
+	double variance = c->m2 / (double)c->n;
+	return op == VECTOR_STDDEV ? sqrt(variance) : variance;
+}
+
+/* A result without some labels keeps no empty ones either. */
+static struct labels without_empty(struct arena *a, struct labels l)
+{
+	struct label *v = arena_array(a, struct label, l.n);
+	size_t n = 0;
+
+	for (size_t i = 0; i < l.n; i++)
+		if (l.v[i].value.n > 0)
+			v[n++] = l.v[i];
+	return (struct labels){ v, n };
+}
+
+struct reduction {
+	struct exec *x;
+	enum vector_op op;
+	const struct matrix *in;
+	const struct agg_groups *groups;
+	struct cell_acc *cells; /* by step; n is 0 between groups */
+};
+
+static int reduce(struct reduction *r, const struct agg_group *group, struct series *out, struct err *err)
+{
+	uint32_t lo = UINT32_MAX, end = 0;
+	size_t n = 0;
+
+	for (size_t i = group->first; i != 0; i = r->groups->next[i - 1]) {
+		const struct series *s = &r->in->series[i - 1];
+
+		for (size_t k = 0; k < s->n; k++) {
+			struct cell_acc *c = &r->cells[s->point[k].step];
+
+			if (c->n == 0) {
+				first(c, r->op, s->point[k].value);
+				n++;
+			} else {
+				add(c, r->op, s->point[k].value);
+			}
+		}
+		if (s->n > 0) {
+			lo = MIN(lo, s->point[0].step);
+			end = MAX(end, s->point[s->n - 1].step + 1);
+		}
+	}
+	if (query_control_check(r->x->control, err) == -1 || matrix_points(r->x, n, &out->point, err) == -1)
+		return -1;
+	*out = (struct series){ group->labels, 0, out->point };
+	for (uint32_t i = lo; i < end; i++) {
+		if (r->cells[i].n > 0)
+			out->point[out->n++] = (struct point){ i, value(&r->cells[i], r->op) };
+		r->cells[i].n = 0;
+	}
+	return 0;
+}
+
+static int reduce_all(struct exec *x, const struct grid *g, const struct logql_expr *e,
+		      const struct matrix *in, struct matrix *out, struct err *err)
+{
+	const struct logql_grouping *by = &e->vector_agg.grouping;
+	struct agg_groups groups;
+	struct reduction r = { x, e->vector_agg.op, in, &groups, xcalloc(g->n, sizeof(*r.cells)) };
 	int rc = 0;
 
-	make_groups(x, in, &by, &groups, next);
-	*out = (struct matrix){ groups.n, arena_array(x->arena, struct series, groups.n) };
-	for (size_t i = 0; i < groups.n && rc == 0; i++)
-		rc = sum_up(x, g, op, in, &groups.v[i], next, cells, &out->series[i], err);
+	agg_groups_init(&groups, x, by, in);
+	*out = (struct matrix){ groups.all.n, arena_array(x->arena, struct series, groups.all.n) };
+	for (size_t i = 0; i < groups.all.n && rc == 0; i++) {
+		rc = reduce(&r, &groups.all.v[i], &out->series[i], err);
+		if (rc == 0 && by->without)
+			out->series[i].labels = without_empty(x->arena, out->series[i].labels);
+	}
 	if (rc == 0)
 		matrix_sort(out);
-	vec_fini(&groups);
-	free(next);
-	free(cells);
+	agg_groups_fini(&groups);
+	free(r.cells);
 	return rc;
+}
+
+int agg_run(struct exec *x, const struct grid *g, const struct logql_expr *e, const struct matrix *in,
+	    struct matrix *out, struct err *err)
+{
+	switch (e->vector_agg.op) {
+	case VECTOR_TOPK:
+	case VECTOR_BOTTOMK:
+	case VECTOR_APPROX_TOPK: return topk_run(x, g, e, in, out, err);
+	case VECTOR_SORT:
+	case VECTOR_SORT_DESC: return sort_run(x, g, e->vector_agg.op, in, out, err);
+	default: return reduce_all(x, g, e, in, out, err);
+	}
 }

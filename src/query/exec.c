@@ -1,13 +1,12 @@
 /* query_run: parse, check that every construct can be run, evaluate, and turn what came out into a result. */
 #include "query/agg.h"
 #include "query/binop.h"
+#include "query/label_replace.h"
 #include "query/logs.h"
 #include "query/range.h"
 #include "base/clock.h"
 #include "logql/parse.h"
 #include "logql/units.h"
-
-enum { MAX_POINTS = 11000 };
 
 /* ---- checks ---- */
 
@@ -19,8 +18,6 @@ static int check_range(const struct exec *x, const struct logql_expr *e, struct 
 	int64_t range = e->range_agg.range.range_ns;
 	struct buf a, b;
 
-	if (range_check(e, err) == -1)
-		return -1;
 	if (max == 0 || range <= max)
 		return 0;
 	buf_init(&a);
@@ -37,21 +34,18 @@ static int check_range(const struct exec *x, const struct logql_expr *e, struct 
 static int check_expr(const struct exec *x, const struct logql_expr *e, struct err *err)
 {
 	switch (e->kind) {
-	case LOGQL_LOG: return pipeline_check(&e->log, err);
+	case LOGQL_LOG: return 0;
 	case LOGQL_RANGE_AGG: return check_range(x, e, err);
-	case LOGQL_VECTOR_AGG:
-		if (agg_check(e, err) == -1)
-			return -1;
-		return check_expr(x, e->vector_agg.expr, err);
+	case LOGQL_VECTOR_AGG: return check_expr(x, e->vector_agg.expr, err);
+	case LOGQL_LABEL_REPLACE: return check_expr(x, e->label_replace.expr, err);
 	case LOGQL_BINOP:
-		if (binop_check(e, err) == -1 || check_expr(x, e->binop.left, err) == -1)
+		if (check_expr(x, e->binop.left, err) == -1)
 			return -1;
 		return check_expr(x, e->binop.right, err);
 	case LOGQL_LITERAL:
 	case LOGQL_VECTOR: return 0;
-	case LOGQL_LABEL_REPLACE: break;
 	}
-	return err_set(err, ERR_NOT_SUPPORTED, "label_replace is not supported yet");
+	return err_set(err, ERR_INTERNAL, "no such expression");
 }
 
 /* ---- metric expressions ---- */
@@ -59,27 +53,50 @@ static int check_expr(const struct exec *x, const struct logql_expr *e, struct e
 static int eval(struct exec *x, const struct grid *g, const struct logql_expr *e, struct value *out,
 		struct err *err);
 
-/* A sum over lines or bytes groups them as they are read. */
+/* The matrix of an operand; a number is the same at every step. */
+static int eval_matrix(struct exec *x, const struct grid *g, const struct logql_expr *e, struct matrix *out,
+		       struct err *err)
+{
+	struct value v;
+
+	if (eval(x, g, e, &v, err) == -1)
+		return -1;
+	if (v.is_scalar)
+		return matrix_constant(x, g, v.scalar, out, err);
+	*out = v.matrix;
+	return 0;
+}
+
+/* A sum of sums groups them as they are read. */
 static int eval_vector_agg(struct exec *x, const struct grid *g, const struct logql_expr *e,
 			   struct matrix *out, struct err *err)
 {
 	const struct logql_expr *inner = e->vector_agg.expr;
-	struct value v = { 0 };
+	const struct logql_grouping *grouping = range_pushed_grouping(e);
+	struct matrix in = { 0 };
 	bool regroup = true;
 
-	if (e->vector_agg.op == VECTOR_SUM && inner->kind == LOGQL_RANGE_AGG) {
-		if (range_run(x, g, inner, &e->vector_agg.grouping, &v.matrix, &regroup, err) == -1)
+	if (grouping != NULL) {
+		if (range_run(x, g, inner, grouping, &in, &regroup, err) == -1)
 			return -1;
-	} else if (eval(x, g, inner, &v, err) == -1) {
+		regroup = regroup || grouping->without;
+	} else if (eval_matrix(x, g, inner, &in, err) == -1) {
 		return -1;
 	}
-	if (v.is_scalar && matrix_constant(x, g, v.scalar, &v.matrix, err) == -1)
+	if (regroup)
+		return agg_run(x, g, e, &in, out, err);
+	*out = in;
+	return 0;
+}
+
+static int eval_label_replace(struct exec *x, const struct grid *g, const struct logql_expr *e,
+			      struct matrix *out, struct err *err)
+{
+	struct matrix in = { 0 };
+
+	if (eval_matrix(x, g, e->label_replace.expr, &in, err) == -1)
 		return -1;
-	if (!regroup) {
-		*out = v.matrix;
-		return 0;
-	}
-	return agg_run(x, g, e->vector_agg.op, &e->vector_agg.grouping, &v.matrix, out, err);
+	return label_replace_run(x, e, &in, out, err);
 }
 
 static int eval_binop(struct exec *x, const struct grid *g, const struct logql_expr *e, struct value *out,
@@ -109,60 +126,10 @@ static int eval(struct exec *x, const struct grid *g, const struct logql_expr *e
 	case LOGQL_RANGE_AGG: return range_run(x, g, e, NULL, &out->matrix, &regroup, err);
 	case LOGQL_VECTOR_AGG: return eval_vector_agg(x, g, e, &out->matrix, err);
 	case LOGQL_BINOP: return eval_binop(x, g, e, out, err);
-	case LOGQL_LOG:
-	case LOGQL_LABEL_REPLACE: break;
+	case LOGQL_LABEL_REPLACE: return eval_label_replace(x, g, e, &out->matrix, err);
+	case LOGQL_LOG: break;
 	}
 	return err_set(err, ERR_INTERNAL, "not a metric expression");
-}
-
-/* ---- the grid ---- */
-
-static int64_t floor_to(int64_t v, int64_t step)
-{
-	int64_t rest = v % step;
-
-	if (rest < 0)
-		rest += step;
-	return v >= INT64_MIN + rest ? v - rest : INT64_MIN;
-}
-
-static int64_t ceil_to(int64_t v, int64_t step)
-{
-	int64_t down = floor_to(v, step), up;
-
-	if (down == v || __builtin_add_overflow(down, step, &up))
-		return v;
-	return up;
-}
-
-static int make_grid(const struct query_request *r, struct grid *g, struct err *err)
-{
-	int64_t start = r->start, end = r->end;
-
-	if (r->instant) {
-		*g = (struct grid){ r->end, 1, 1 };
-		return 0;
-	}
-	if (r->step <= 0)
-		return err_set(err, ERR_BAD_REQUEST,
-			       "zero or negative query resolution step widths are not accepted. Try a "
-			       "positive integer");
-	if (start > end)
-		return err_set(err, ERR_BAD_REQUEST,
-			       "end timestamp must not be before or equal to start time");
-	if (r->limits != NULL && r->limits->align_queries_with_step) {
-		start = floor_to(start, r->step);
-		end = ceil_to(end, r->step);
-	}
-	uint64_t n = ((uint64_t)end - (uint64_t)start) / (uint64_t)r->step;
-	/* Aligning may add a step at either end. */
-	if (((uint64_t)r->end - (uint64_t)r->start) / (uint64_t)r->step > MAX_POINTS || n > MAX_POINTS + 2)
-		return err_set(err, ERR_BAD_REQUEST,
-			       "exceeded maximum resolution of 11,000 points per time series. Try increasing "
-			       "the value "
-			       "of the step parameter");
-	*g = (struct grid){ start, r->step, (uint32_t)n + 1 };
-	return 0;
 }
 
 /* ---- results ---- */
@@ -179,6 +146,19 @@ static int check_series(const struct exec *x, size_t n, struct err *err)
 		       "aggregating "
 		       "results with functions like sum(), count() or topk()",
 		       (unsigned long long)max);
+}
+
+/* Does any part of it want an order of its own? */
+static bool has_sort(const struct logql_expr *e)
+{
+	switch (e->kind) {
+	case LOGQL_VECTOR_AGG:
+		return e->vector_agg.op == VECTOR_SORT || e->vector_agg.op == VECTOR_SORT_DESC ||
+		       has_sort(e->vector_agg.expr);
+	case LOGQL_BINOP: return has_sort(e->binop.left) || has_sort(e->binop.right);
+	case LOGQL_LABEL_REPLACE: return has_sort(e->label_replace.expr);
+	default: return false;
+	}
 }
 
 static void result_of_matrix(const struct grid *g, const struct matrix *m, struct query_result *out)
@@ -202,9 +182,13 @@ static int metric_run(struct exec *x, const struct logql_expr *e, struct query_r
 	struct value v;
 	struct grid g;
 
-	if (make_grid(x->req, &g, err) == -1 || eval(x, &g, e, &v, err) == -1)
+	if (grid_make(x->req, &g, err) == -1 || eval(x, &g, e, &v, err) == -1)
 		return -1;
 	if (v.is_scalar && matrix_constant(x, &g, v.scalar, &v.matrix, err) == -1)
+		return -1;
+	if (!x->req->instant || !has_sort(e))
+		matrix_sort(&v.matrix);
+	if (!x->req->instant && matrix_join_equal(x, &v.matrix, err) == -1)
 		return -1;
 	if (check_series(x, v.matrix.n, err) == -1)
 		return -1;

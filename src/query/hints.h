@@ -9,11 +9,11 @@ struct label_needs {
 	bool all;	     /* every label matters: n is 0 */
 	size_t n;	     /* 0 without `all`: none matters, parsers need not run */
 	struct slice *names; /* sorted, unique */
+	bool grouped;	     /* by named labels; see find_early in pipeline.c */
 	bool preserve_error; /* the result is about parser errors: they do not fail the query */
 };
 
-/* A label filter on one name that stands behind a parser: it can be asked as soon as the name is extracted.
- */
+/* A label filter on one name, asked as soon as a parser extracts the name. */
 struct label_test;
 struct early_test {
 	struct slice name;

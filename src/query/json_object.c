@@ -2,6 +2,9 @@
 #include "base/text.h"
 
 #include <assert.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 const char *json_scan_error_text(enum json_scan_error e)
 {
@@ -24,49 +27,52 @@ static int fail(struct json_object *o, enum json_scan_error e)
 	return -1;
 }
 
-static bool is_space(char c)
+#if defined(__SSE2__)
+/* Moves *off to the first quote or backslash, or to where less than 16 bytes are left. */
+static bool find_special(struct slice s, size_t *off, bool *ascii)
 {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
 
-/* Moves to the next byte that is no space; false at the end of the text. */
-static bool skip_space(struct json_object *o)
+	for (; *off + 16 <= s.n; *off += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.p + *off));
+		unsigned hit = (unsigned)_mm_movemask_epi8(
+			_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
+		unsigned high = (unsigned)_mm_movemask_epi8(v);
+
+		if (hit != 0) {
+			*ascii = *ascii && (high & (hit - 1) & ~hit) == 0;
+			*off += (size_t)__builtin_ctz(hit);
+			return true;
+		}
+		*ascii = *ascii && high == 0;
+	}
+	return false;
+}
+#else
+static bool find_special(struct slice s, size_t *off, bool *ascii)
 {
-	while (o->off < o->text.n && is_space(o->text.p[o->off]))
-		o->off++;
-	return o->off < o->text.n;
+	(void)s;
+	(void)off;
+	(void)ascii;
+	return false;
 }
-
-static uint64_t has_byte(uint64_t word, unsigned char c)
-{
-	uint64_t x = word ^ (UINT64_C(0x0101010101010101) * c);
-
-	return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
-}
+#endif
 
 /* The offset of the quote that ends the string whose first byte is at `off`; SLICE_NONE if there is none. */
-static size_t string_end(struct slice s, size_t off, bool *escaped)
+static size_t string_end(struct slice s, size_t off, bool *escaped, bool *ascii)
 {
 	*escaped = false;
+	*ascii = true;
 	for (;;) {
-		while (off + 8 <= s.n) {
-			uint64_t word;
-
-			memcpy(&word, s.p + off, 8);
-			uint64_t hit = has_byte(word, '"') | has_byte(word, '\\');
-			if (hit != 0) {
-				off += (size_t)__builtin_ctzll(hit) / 8;
-				break;
-			}
-			off += 8;
-		}
-		while (off < s.n && s.p[off] != '"' && s.p[off] != '\\')
-			off++;
+		if (!find_special(s, &off, ascii))
+			for (; off < s.n && s.p[off] != '"' && s.p[off] != '\\'; off++)
+				*ascii = *ascii && (unsigned char)s.p[off] < 0x80;
 		if (off >= s.n)
 			return SLICE_NONE;
 		if (s.p[off] == '"')
 			return off;
 		*escaped = true;
+		*ascii = *ascii && (off + 1 == s.n || (unsigned char)s.p[off + 1] < 0x80);
 		off += 2;
 		if (off > s.n)
 			return SLICE_NONE;
@@ -77,13 +83,13 @@ static size_t string_end(struct slice s, size_t off, bool *escaped)
 static size_t block_end(struct slice s, size_t off, char open, char close)
 {
 	size_t depth = 0;
-	bool escaped;
+	bool escaped, ascii;
 
 	for (; off < s.n; off++) {
 		char c = s.p[off];
 
 		if (c == '"') {
-			off = string_end(s, off + 1, &escaped);
+			off = string_end(s, off + 1, &escaped, &ascii);
 			if (off == SLICE_NONE)
 				return SLICE_NONE;
 		} else if (c == open) {
@@ -97,7 +103,7 @@ static size_t block_end(struct slice s, size_t off, char open, char close)
 
 static size_t token_end(struct slice s, size_t off)
 {
-	while (off < s.n && !is_space(s.p[off]) && s.p[off] != ',' && s.p[off] != '}' && s.p[off] != ']')
+	while (off < s.n && !json_is_space(s.p[off]) && s.p[off] != ',' && s.p[off] != '}' && s.p[off] != ']')
 		off++;
 	return off;
 }
@@ -116,7 +122,7 @@ static int read_block(struct json_object *o, struct json_member *m, bool is_obje
 
 static int read_string(struct json_object *o, struct json_member *m)
 {
-	size_t end = string_end(o->text, o->off + 1, &m->escaped);
+	size_t end = string_end(o->text, o->off + 1, &m->escaped, &m->ascii);
 
 	if (end == SLICE_NONE)
 		return fail(o, JSON_SCAN_NO_STRING_END);
@@ -149,24 +155,52 @@ static int read_value(struct json_object *o, struct json_member *m)
 	return 1;
 }
 
+int json_object_value(struct json_object *o, struct json_member *m)
+{
+	return json_object_skip_space(o) ? read_value(o, m) : fail(o, JSON_SCAN_MALFORMED);
+}
+
+bool json_object_string(struct json_object *o, struct slice *out, bool *escaped)
+{
+	bool ascii;
+	size_t end = string_end(o->text, o->off, escaped, &ascii);
+
+	if (end == SLICE_NONE)
+		return false;
+	*out = slice_sub(o->text, o->off, end - o->off);
+	o->off = end + 1;
+	return true;
+}
+
+bool json_object_skip_block(struct json_object *o)
+{
+	char open = o->text.p[o->off];
+	size_t end = block_end(o->text, o->off, open, open == '{' ? '}' : ']');
+
+	if (end == SLICE_NONE)
+		return false;
+	o->off = end;
+	return true;
+}
+
 /* Behind the opening brace, or behind a value and its comma. 1: a key may follow; 0: the object ends. */
 static int before_key(struct json_object *o)
 {
 	if (!o->started) {
 		o->started = true;
-		if (!skip_space(o) || o->text.p[o->off] != '{')
+		if (!json_object_skip_space(o) || o->text.p[o->off] != '{')
 			return fail(o, JSON_SCAN_NO_OBJECT);
 		o->off++;
-		return skip_space(o) ? 1 : fail(o, JSON_SCAN_MALFORMED);
+		return json_object_skip_space(o) ? 1 : fail(o, JSON_SCAN_MALFORMED);
 	}
-	if (!skip_space(o))
+	if (!json_object_skip_space(o))
 		return fail(o, JSON_SCAN_NO_ARRAY_END);
 	if (o->text.p[o->off] == '}')
 		return 1;
 	if (o->text.p[o->off] != ',')
 		return fail(o, JSON_SCAN_NO_OBJECT);
 	o->off++;
-	return skip_space(o) ? 1 : fail(o, JSON_SCAN_NO_ARRAY_END);
+	return json_object_skip_space(o) ? 1 : fail(o, JSON_SCAN_NO_ARRAY_END);
 }
 
 int json_object_next(struct json_object *o, struct json_member *m)
@@ -178,17 +212,16 @@ int json_object_next(struct json_object *o, struct json_member *m)
 		return 0;
 	if (o->text.p[o->off] != '"')
 		return fail(o, JSON_SCAN_NO_OBJECT);
-	size_t end = string_end(o->text, o->off + 1, &m->key_escaped);
+	bool ascii;
+	size_t end = string_end(o->text, o->off + 1, &m->key_escaped, &ascii);
 	if (end == SLICE_NONE)
 		return fail(o, JSON_SCAN_MALFORMED);
 	m->key = slice_sub(o->text, o->off + 1, end - o->off - 1);
 	o->off = end + 1;
-	if (!skip_space(o) || o->text.p[o->off] != ':')
+	if (!json_object_skip_space(o) || o->text.p[o->off] != ':')
 		return fail(o, JSON_SCAN_MALFORMED);
 	o->off++;
-	if (!skip_space(o))
-		return fail(o, JSON_SCAN_MALFORMED);
-	return read_value(o, m);
+	return json_object_value(o, m);
 }
 
 /* ---- escapes ---- */

@@ -38,6 +38,7 @@ struct json_member {
 	enum json_type type;
 	struct slice value; /* strings: between the quotes; objects and arrays with their brackets */
 	bool escaped;
+	bool ascii; /* of a string: nothing else stands in it, but for escapes */
 };
 
 static inline struct json_object json_object_of(struct slice text)
@@ -47,6 +48,27 @@ static inline struct json_object json_object_of(struct slice text)
 
 /* 1: *m is filled; 0: the object is complete; -1: o->error says what is wrong. */
 int json_object_next(struct json_object *o, struct json_member *m);
+/* The value behind o->off, whatever stands before it: fills m->type, value, escaped and moves o->off behind it.
+ * 1, or -1. */
+int json_object_value(struct json_object *o, struct json_member *m);
+static inline bool json_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Moves o->off to the next byte that is no white space; false at the end of the text. */
+static inline bool json_object_skip_space(struct json_object *o)
+{
+	while (o->off < o->text.n && json_is_space(o->text.p[o->off]))
+		o->off++;
+	return o->off < o->text.n;
+}
+
+/* o->off is behind an opening quote: *out is the text up to the closing one, and o->off moves behind that.
+ * False if there is none. */
+bool json_object_string(struct json_object *o, struct slice *out, bool *escaped);
+/* o->off is at an opening bracket: moves behind the closing one. False if there is none. */
+bool json_object_skip_block(struct json_object *o);
 const char *json_scan_error_text(enum json_scan_error e);
 
 /* The text of an escaped string, in the arena. False for an invalid escape. */

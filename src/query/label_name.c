@@ -2,9 +2,19 @@
 #include "query/label_set.h"
 #include "base/text.h"
 
+#define TEN(c)                                                                                               \
+	[c] = 1, [c + 1] = 1, [c + 2] = 1, [c + 3] = 1, [c + 4] = 1, [c + 5] = 1, [c + 6] = 1, [c + 7] = 1,  \
+	[c + 8] = 1, [c + 9] = 1
+#define LETTERS(c)                                                                                           \
+	TEN(c), TEN(c + 10), [c + 20] = 1, [c + 21] = 1, [c + 22] = 1, [c + 23] = 1, [c + 24] = 1,           \
+				  [c + 25] = 1
+
+/* [a-zA-Z0-9_] */
 static bool is_word(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+	static const uint8_t word[256] = { TEN('0'), LETTERS('a'), LETTERS('A'), ['_'] = 1 };
+
+	return word[(unsigned char)c];
 }
 
 static bool is_digit(char c)

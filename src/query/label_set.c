@@ -105,6 +105,7 @@ void label_set_start(struct label_set *s, const struct label_base *base)
 	s->error = base->error;
 	s->details = base->details;
 	s->preserve_error = false;
+	s->deleted = false;
 	if (++s->generation == 0) {
 		memset(s->index, 0, s->cap_index * sizeof(*s->index));
 		s->generation = 1;
@@ -198,20 +199,12 @@ bool label_set_extracted(const struct label_set *s, struct slice name)
 	return find_parsed(s, name) != NULL;
 }
 
-void label_set_put(struct label_set *s, struct slice name, struct slice value)
+/* Hides the name wherever stream and metadata have it. */
+static void hide_named(struct label_set *s, struct slice name)
 {
 	const struct label_base *b = s->base;
-	struct parsed_label *p = find_parsed(s, name);
 
-	if (p != NULL) {
-		p->label.value = value;
-		p->removed = false;
-		return;
-	}
-	vec_push(&s->parsed, ((struct parsed_label){ .label = { name, value } }));
-	s->mask |= name_bit(name);
-	index_add(s);
-	if (!label_base_has(b, name))
+	if ((b->mask & name_bit(name)) == 0)
 		return;
 	for (size_t i = 0; i < b->stream.n; i++)
 		if (slice_eq(b->stream.v[i].name, name))
@@ -219,6 +212,50 @@ void label_set_put(struct label_set *s, struct slice name, struct slice value)
 	for (size_t i = 0; i < b->meta.n; i++)
 		if (slice_eq(b->meta.v[i].name, name))
 			hide(s, b->stream.n + i);
+}
+
+bool label_set_taken(const struct label_set *s, struct slice name)
+{
+	const struct label_base *b = s->base;
+
+	if ((b->mask & name_bit(name)) == 0)
+		return false;
+	if (labels_have(b->stream, name))
+		return true;
+	for (size_t i = 0; i < b->meta.n; i++)
+		if (slice_eq(b->meta.v[i].name, name) && !is_hidden(s, b->stream.n + i))
+			return true;
+	return false;
+}
+
+void label_set_add(struct label_set *s, struct slice name, struct slice value)
+{
+	vec_push(&s->parsed, ((struct parsed_label){ .label = { name, value } }));
+	s->mask |= name_bit(name);
+	index_add(s);
+	hide_named(s, name);
+}
+
+void label_set_put(struct label_set *s, struct slice name, struct slice value)
+{
+	struct parsed_label *p = find_parsed(s, name);
+
+	if (p == NULL) {
+		label_set_add(s, name, value);
+		return;
+	}
+	p->label.value = value;
+	p->removed = false;
+}
+
+void label_set_remove(struct label_set *s, struct slice name)
+{
+	struct parsed_label *p = find_parsed(s, name);
+
+	if (p != NULL)
+		p->removed = true;
+	hide_named(s, name);
+	s->deleted = true;
 }
 
 void label_set_error(struct label_set *s, struct slice error, struct slice details)
@@ -233,6 +270,23 @@ void label_set_error(struct label_set *s, struct slice error, struct slice detai
 static bool is_error_name(struct slice name)
 {
 	return slice_eq(name, LABEL_ERROR) || slice_eq(name, LABEL_ERROR_DETAILS);
+}
+
+/* Details without an error (which `drop __error__` leaves) show only where the labels differ from the
+ * stream's. */
+static bool shows_details(const struct label_set *s)
+{
+	if (s->details.p == NULL)
+		return false;
+	if (s->error.p != NULL || s->deleted)
+		return true;
+	for (size_t i = 0; i < s->parsed.n; i++)
+		if (!s->parsed.v[i].removed)
+			return true;
+	for (size_t i = 0; i < s->base->meta.n; i++)
+		if (!is_hidden(s, s->base->stream.n + i))
+			return true;
+	return false;
 }
 
 void label_set_list(const struct label_set *s, unsigned categories, struct label_vec *out)
@@ -255,11 +309,27 @@ void label_set_list(const struct label_set *s, unsigned categories, struct label
 				vec_push(out, s->parsed.v[i].label);
 		if (s->error.p != NULL)
 			vec_push(out, ((struct label){ LABEL_ERROR, s->error }));
-		if (s->details.p != NULL)
+		if (shows_details(s))
 			vec_push(out, ((struct label){ LABEL_ERROR_DETAILS, s->details }));
 	}
 	if (categories != LABEL_CAT_STREAM)
 		sort_by_name(out->v, out->n);
+}
+
+void label_set_visible(const struct label_set *s, struct label_vec *out)
+{
+	const struct label_base *b = s->base;
+
+	out->n = 0;
+	for (size_t i = 0; i < b->stream.n; i++)
+		if (!is_hidden(s, i))
+			vec_push(out, b->stream.v[i]);
+	for (size_t i = 0; i < b->meta.n; i++)
+		if (!is_hidden(s, b->stream.n + i))
+			vec_push(out, b->meta.v[i]);
+	for (size_t i = 0; i < s->parsed.n; i++)
+		if (!s->parsed.v[i].removed)
+			vec_push(out, s->parsed.v[i].label);
 }
 
 static bool group_names(const struct label_group *g, struct slice name)

@@ -46,6 +46,7 @@ struct label_set {
 	size_t n_hidden, cap_hidden;
 	struct slice error, details; /* p == NULL: none */
 	bool preserve_error;
+	bool deleted;		   /* some label was removed */
 	struct label_index *index; /* of parsed names, where they are many */
 	size_t cap_index;
 	uint32_t generation;
@@ -59,13 +60,23 @@ void label_set_start(struct label_set *s, const struct label_base *base);
 struct slice label_set_get(const struct label_set *s, struct slice name);
 /* Has a parser produced this name before, whatever became of it? */
 bool label_set_extracted(const struct label_set *s, struct slice name);
+/* Does a stream label or visible metadata hold the name, so that a parsed one gets a suffix? A stream label
+ * holds it even when it was removed. */
+bool label_set_taken(const struct label_set *s, struct slice name);
 /* A parsed label; replaces one of that name and hides it in the other categories. */
 void label_set_put(struct label_set *s, struct slice name, struct slice value);
+/* The same for a name of which label_set_extracted says no. */
+void label_set_add(struct label_set *s, struct slice name, struct slice value);
+/* Hides the label in all categories. Errors are no labels here. */
+void label_set_remove(struct label_set *s, struct slice name);
 void label_set_error(struct label_set *s, struct slice error, struct slice details);
 
 enum { LABEL_CAT_STREAM = 1, LABEL_CAT_META = 2, LABEL_CAT_PARSED = 4, LABEL_CAT_ALL = 7 };
 /* What is visible of these categories, sorted by name; errors count as parsed. Clears *out first. */
 void label_set_list(const struct label_set *s, unsigned categories, struct label_vec *out);
+
+/* All that is visible, in no particular order, without errors. Clears *out first. */
+void label_set_visible(const struct label_set *s, struct label_vec *out);
 
 /* A grouping as it is applied: names sorted and unique. */
 struct label_group {

@@ -7,6 +7,7 @@ struct label_test {
 	const struct label_filter *f;
 	struct label_test *left, *right;
 	struct label_re *re;
+	uint64_t bytes; /* LABEL_FILTER_BYTES */
 };
 
 void label_test_free(struct label_test *t)
@@ -19,12 +20,27 @@ void label_test_free(struct label_test *t)
 	free(t);
 }
 
+/* Loki passes queries on in canonical form, where a size has two digits at the most: 1GiB becomes 1.1GB. */
+static uint64_t canonical_bytes(uint64_t bytes)
+{
+	struct err ignored;
+	struct buf b;
+
+	buf_init(&b);
+	units_fmt_bytes(&b, bytes);
+	units_parse_bytes(buf_slice(&b), &bytes, &ignored);
+	buf_fini(&b);
+	return bytes;
+}
+
 int label_test_new(const struct label_filter *f, struct label_test **out, struct err *err)
 {
 	struct label_test *t = xcalloc(1, sizeof(*t));
 	int rc = -1;
 
 	t->f = f;
+	if (f->kind == LABEL_FILTER_BYTES)
+		t->bytes = canonical_bytes(f->bytes);
 	if (f->kind == LABEL_FILTER_AND || f->kind == LABEL_FILTER_OR) {
 		if (label_test_new(f->left, &t->left, err) == -1 ||
 		    label_test_new(f->right, &t->right, err) == -1)
@@ -46,12 +62,10 @@ static struct slice or_empty(struct slice v)
 	return v.p != NULL ? v : SLICE("");
 }
 
-static bool test_string(const struct label_test *t, const struct label_set *s)
+static bool string_matches(const struct label_test *t, struct slice v)
 {
 	const struct matcher *m = &t->f->matcher;
-	struct slice v = slice_eq(m->name, LABEL_ERROR) ? s->error : label_set_get(s, m->name);
 
-	v = or_empty(v);
 	switch (m->op) {
 	case MATCH_EQ: return slice_eq(v, m->value);
 	case MATCH_NE: return !slice_eq(v, m->value);
@@ -59,6 +73,13 @@ static bool test_string(const struct label_test *t, const struct label_set *s)
 	case MATCH_NRE: return !label_re_match(t->re, v);
 	}
 	return false;
+}
+
+static bool test_string(const struct label_test *t, const struct label_set *s)
+{
+	struct slice name = t->f->matcher.name;
+
+	return string_matches(t, or_empty(slice_eq(name, LABEL_ERROR) ? s->error : label_set_get(s, name)));
 }
 
 #define COMPARE(op, a, b)                                                                                    \
@@ -69,38 +90,59 @@ static bool test_string(const struct label_test *t, const struct label_set *s)
 	 : (op) == CMP_LT ? (a) < (b)                                                                        \
 			  : (a) <= (b))
 
-/* Keeps the entry; an earlier error stands. */
-static bool conversion_failed(struct label_set *s, const struct err *why, struct arena *scratch)
+/* -1: the value does not convert. */
+static int typed_matches(const struct label_test *t, struct slice v, struct err *why)
 {
-	if (s->error.p == NULL)
-		label_set_error(s, SLICE("LabelFilterErr"), arena_dup(scratch, slice_cstr(why->msg)));
-	return true;
-}
-
-static bool test_typed(const struct label_filter *f, struct label_set *s, struct arena *scratch)
-{
-	struct slice v = label_set_get(s, f->name);
-	struct err why;
+	const struct label_filter *f = t->f;
 	double number;
 	int64_t ns;
 	uint64_t bytes;
 
-	if (v.p == NULL)
-		return false;
 	switch (f->kind) {
 	case LABEL_FILTER_NUMBER:
-		if (units_parse_number(v, &number, &why) == -1)
-			return conversion_failed(s, &why, scratch);
-		return COMPARE(f->cmp, number, f->number);
+		return units_parse_number(v, &number, why) == -1 ? -1 : COMPARE(f->cmp, number, f->number);
 	case LABEL_FILTER_DURATION:
-		if (units_parse_go_duration(v, &ns, &why) == -1)
-			return conversion_failed(s, &why, scratch);
-		return COMPARE(f->cmp, ns, f->duration_ns);
-	default:
-		if (units_parse_bytes(v, &bytes, &why) == -1)
-			return conversion_failed(s, &why, scratch);
-		return COMPARE(f->cmp, bytes, f->bytes);
+		return units_parse_go_duration(v, &ns, why) == -1 ? -1 : COMPARE(f->cmp, ns, f->duration_ns);
+	default: return units_parse_bytes(v, &bytes, why) == -1 ? -1 : COMPARE(f->cmp, bytes, t->bytes);
 	}
+}
+
+/* A value that does not convert keeps the entry; an earlier error stands. */
+static bool test_typed(const struct label_test *t, struct label_set *s, struct arena *scratch)
+{
+	struct slice v = label_set_get(s, t->f->name);
+	struct err why;
+
+	if (v.p == NULL)
+		return false;
+	int rc = typed_matches(t, v, &why);
+	if (rc == -1 && s->error.p == NULL)
+		label_set_error(s, SLICE("LabelFilterErr"), arena_dup(scratch, slice_cstr(why.msg)));
+	return rc != 0;
+}
+
+struct slice label_test_name(const struct label_test *t)
+{
+	switch (t->f->kind) {
+	case LABEL_FILTER_AND:
+	case LABEL_FILTER_OR: return (struct slice){ NULL, 0 };
+	case LABEL_FILTER_STRING:
+		return slice_eq(t->f->matcher.name, LABEL_ERROR) ? (struct slice){ NULL, 0 }
+								 : t->f->matcher.name;
+	default: return t->f->name;
+	}
+}
+
+bool label_test_sees_errors(const struct label_test *t)
+{
+	return t->f->kind == LABEL_FILTER_IP;
+}
+
+struct slice label_test_required(const struct label_test *t)
+{
+	if (t->f->kind != LABEL_FILTER_STRING || t->f->matcher.op != MATCH_EQ || label_test_name(t).p == NULL)
+		return (struct slice){ NULL, 0 };
+	return t->f->matcher.value;
 }
 
 static bool test_ip(const struct label_filter *f, const struct label_set *s)
@@ -130,7 +172,7 @@ bool label_test_run(const struct label_test *t, struct label_set *s, struct aren
 	case LABEL_FILTER_IP: return test_ip(t->f, s);
 	case LABEL_FILTER_NUMBER:
 	case LABEL_FILTER_DURATION:
-	case LABEL_FILTER_BYTES: return test_typed(t->f, s, scratch);
+	case LABEL_FILTER_BYTES: return test_typed(t, s, scratch);
 	}
 	return false;
 }

@@ -14,5 +14,11 @@ void label_test_free(struct label_test *t); /* NULL is fine */
 /* Does the entry stay? A value that does not convert keeps the entry and gives it an error, in scratch
  * memory. */
 bool label_test_run(const struct label_test *t, struct label_set *s, struct arena *scratch);
+/* The label of a test of one alone, not of and/or; p == NULL for others and for __error__. */
+struct slice label_test_name(const struct label_test *t);
+/* Does the outcome depend on earlier errors, too? */
+bool label_test_sees_errors(const struct label_test *t);
+/* The value without which no entry stays: | a="x". p == NULL: there is none. */
+struct slice label_test_required(const struct label_test *t);
 
 #endif

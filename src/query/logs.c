@@ -294,9 +294,9 @@ static int visit(struct scan_worker *w, const struct entry_block *b, size_t i, u
 		return 0;
 	if (top_wants_position(ls->top, &at) == STOP)
 		return STOP;
-	if (!pipeline_run(&w->pipe, &c->base, b->line[i]))
+	if (!pipeline_run(&w->pipe, &c->base, b->ts[i], b->line[i]))
 		return 0;
-	return keep(w, ls->top, at, b->line[i], err);
+	return keep(w, ls->top, at, w->pipe.line, err);
 }
 
 static int visit_block(struct scan_worker *w, const struct entry_block *b, uint64_t *seq, struct err *err)

@@ -64,25 +64,79 @@ static void need_filter(struct name_vec *names, const struct label_filter *f)
 	}
 }
 
-static void plan_needs(struct plan *p, struct arena *a)
+static void need_field(void *arg, struct slice name)
+{
+	need(arg, name);
+}
+
+/* What a stage reads. False: it may be any label. */
+static bool need_stage(struct name_vec *names, const struct logql_stage *s)
+{
+	struct tmpl_reads reads = { .field = need_field, .arg = names };
+
+	switch (s->kind) {
+	case STAGE_LABEL_FILTER: need_filter(names, s->filter); break;
+	case STAGE_LINE_FORMAT:
+		if (s->line_format.tmpl != NULL)
+			tmpl_reads(s->line_format.tmpl, &reads);
+		break;
+	case STAGE_LABEL_FORMAT:
+		for (size_t i = 0; i < s->label_format.n; i++) {
+			const struct label_format *f = &s->label_format.v[i];
+
+			if (f->is_template)
+				tmpl_reads(f->tmpl, &reads);
+			else
+				need(names, f->value);
+		}
+		break;
+	default: break;
+	}
+	return !reads.all;
+}
+
+static void need_unwrap(struct name_vec *names, const struct logql_unwrap *u)
+{
+	need(names, u->label);
+	for (size_t i = 0; i < u->n_filters; i++)
+		need_filter(names, u->filters[i]);
+}
+
+/* Without `by`, an unwrapped label is its sample's value, and no label of its series any more. */
+static void ungroup(struct label_group *g, struct slice name, struct arena *a)
+{
+	struct slice *names = arena_array(a, struct slice, g->n + 1);
+
+	if (g->n > 0)
+		memcpy(names, g->names, g->n * sizeof(*names));
+	names[g->n] = name;
+	*g = (struct label_group){ .without = true, .n = sort_unique(names, g->n + 1), .names = names };
+}
+
+static void plan_needs(struct plan *p, const struct logql_unwrap *unwrap, struct arena *a)
 {
 	struct name_vec names = { 0 };
 	struct label_needs *n = &p->needs;
 
 	n->all = p->group.all || p->group.without;
+	n->grouped = !n->all && p->group.n > 0;
 	if (n->all)
 		return;
 	for (size_t i = 0; i < p->group.n; i++)
 		need(&names, p->group.names[i]);
 	for (size_t i = 0; i < p->log->n_stages; i++)
-		if (p->log->stages[i].kind == STAGE_LABEL_FILTER)
-			need_filter(&names, p->log->stages[i].filter);
-	n->names = arena_array(a, struct slice, names.n);
-	if (names.n > 0)
-		memcpy(n->names, names.v, names.n * sizeof(*names.v));
-	n->n = sort_unique(n->names, names.n);
-	for (size_t i = 0; i < n->n; i++)
-		n->preserve_error = n->preserve_error || slice_eq(n->names[i], LABEL_ERROR);
+		if (!need_stage(&names, &p->log->stages[i]))
+			n->all = true;
+	if (unwrap != NULL)
+		need_unwrap(&names, unwrap);
+	for (size_t i = 0; i < names.n; i++)
+		n->preserve_error = n->preserve_error || slice_eq(names.v[i], LABEL_ERROR);
+	if (!n->all) {
+		n->names = arena_array(a, struct slice, names.n);
+		if (names.n > 0)
+			memcpy(n->names, names.v, names.n * sizeof(*names.v));
+		n->n = sort_unique(n->names, names.n);
+	}
 	vec_fini(&names);
 }
 
@@ -90,6 +144,7 @@ static void plan_needs(struct plan *p, struct arena *a)
 
 struct lookup_builder {
 	const struct trace_keys *keys;
+	bool cut; /* a label may be any part of a line, whatever its name */
 	size_t n_tokens;
 	uint64_t tokens[PLAN_MAX_GROUP_TOKENS];
 	struct name_vec names;
@@ -116,6 +171,8 @@ static bool add_value(struct lookup_builder *b, struct slice name, struct slice 
 	uint64_t token[4];
 
 	if (!add_tokens(b, token, trace_tokens_for_label(b->keys, name, value, token)))
+		return false;
+	if (b->cut && !add_needle(b, value))
 		return false;
 	if (!trace_keys_has(b->keys, name))
 		vec_push(&b->names, name);
@@ -221,16 +278,32 @@ static void line_lookups(struct plan *p, struct lookup_builder *b, const struct 
 	}
 }
 
-/* Only filters count whose labels hold what stands in metadata or in the line, unchanged. */
-static bool keeps_labels(const struct logql_stage *s)
+/* How the labels behind a stage relate to what is stored. */
+enum label_origin {
+	LABELS_SAME,	/* as before: metadata, or members of the line under their own names */
+	LABELS_CUT,	/* or parts of the line under any name */
+	LABELS_CHANGED, /* they need not stand in the line at all */
+};
+
+static enum label_origin label_origin(const struct logql_stage *s)
 {
-	return s->kind == STAGE_LINE_FILTER || s->kind == STAGE_LABEL_FILTER ||
-	       ((s->kind == STAGE_JSON || s->kind == STAGE_LOGFMT) && s->extract.n == 0);
+	switch (s->kind) {
+	case STAGE_LINE_FILTER:
+	case STAGE_LABEL_FILTER:
+	case STAGE_DROP:
+	case STAGE_KEEP: return LABELS_SAME;
+	case STAGE_JSON:
+	case STAGE_LOGFMT: return s->extract.n == 0 ? LABELS_SAME : LABELS_CUT;
+	case STAGE_REGEXP:
+	case STAGE_PATTERN: return LABELS_CUT;
+	default: return LABELS_CHANGED;
+	}
 }
 
 static void plan_lookups(struct plan *p, const struct trace_keys *keys, struct arena *a)
 {
 	struct lookup_builder *b = xcalloc(1, sizeof(*b));
+	enum label_origin origin = LABELS_SAME;
 
 	b->keys = keys;
 	for (size_t i = 0; i < p->n_needles && p->n_lookups < PLAN_MAX_GROUPS; i++) {
@@ -238,12 +311,15 @@ static void plan_lookups(struct plan *p, const struct trace_keys *keys, struct a
 		if (add_needle(b, p->needles[i]))
 			keep_lookup(p, b, a);
 	}
-	for (size_t i = 0; i < p->log->n_stages && keeps_labels(&p->log->stages[i]); i++) {
+	for (size_t i = 0; i < p->log->n_stages; i++) {
 		const struct logql_stage *s = &p->log->stages[i];
 
-		if (s->kind == STAGE_LINE_FILTER)
+		if (label_origin(s) > origin)
+			origin = label_origin(s);
+		b->cut = origin == LABELS_CUT;
+		if (s->kind == STAGE_LINE_FILTER && pipeline_sees_stored_line(p->log, i))
 			line_lookups(p, b, s, a);
-		else if (s->kind == STAGE_LABEL_FILTER)
+		else if (s->kind == STAGE_LABEL_FILTER && origin < LABELS_CHANGED)
 			label_lookup(p, b, s->filter, a);
 	}
 	vec_fini(&b->names);
@@ -259,7 +335,9 @@ int plan_new(const struct logql_log *log, const struct plan_options *o, struct a
 	p->window = o->window;
 	p->backward = o->backward;
 	p->group = plan_group(o->grouping, a);
-	plan_needs(p, a);
+	if (o->unwrap != NULL && (p->group.all || p->group.without))
+		ungroup(&p->group, o->unwrap->label, a);
+	plan_needs(p, o->unwrap, a);
 	if (pipeline_new(log, &p->needs, &p->pipeline, err) == -1)
 		return -1;
 	p->no_lines = o->lengths_only && !pipeline_has_line_filters(p->pipeline) &&

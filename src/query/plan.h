@@ -39,6 +39,7 @@ struct plan_options {
 	bool no_index;
 	bool lengths_only;		       /* the result needs nothing of a line but its length */
 	const struct logql_grouping *grouping; /* NULL: every label of an entry matters */
+	const struct logql_unwrap *unwrap;     /* NULL: none */
 };
 
 int plan_new(const struct logql_log *log, const struct plan_options *o, struct arena *a, struct plan **out,

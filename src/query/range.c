@@ -1,7 +1,6 @@
 #include "query/range.h"
-#include "base/map.h"
-#include "logql/funcs.h"
-#include "logql/units.h"
+#include "query/unwrap.h"
+#include "query/window.h"
 
 #include <assert.h>
 
@@ -60,125 +59,43 @@ struct timerange range_window(const struct grid *g, int64_t range_ns, int64_t of
 	return (struct timerange){ narrow(first), narrow(last + 1) };
 }
 
-int range_check(const struct logql_expr *e, struct err *err)
+const struct logql_grouping *range_pushed_grouping(const struct logql_expr *e)
 {
-	switch (e->range_agg.op) {
+	const struct logql_expr *inner = e->vector_agg.expr;
+
+	if (e->vector_agg.op != VECTOR_SUM || inner->kind != LOGQL_RANGE_AGG)
+		return NULL;
+	switch (inner->range_agg.op) {
 	case RANGE_RATE:
 	case RANGE_COUNT:
 	case RANGE_BYTES:
-	case RANGE_BYTES_RATE: break;
-	default:
-		return err_set(err, ERR_NOT_SUPPORTED, "%s is not supported yet",
-			       range_funcs[e->range_agg.op].name);
+	case RANGE_BYTES_RATE:
+	case RANGE_SUM: return &e->vector_agg.grouping;
+	default: return NULL;
 	}
-	if (e->range_agg.range.unwrap != NULL)
-		return err_set(err, ERR_NOT_SUPPORTED, "unwrap is not supported yet");
-	return pipeline_check(&e->range_agg.range.log, err);
 }
-
-/* ---- sums by series ---- */
-
-enum { PAGE_STEPS = 128 };
-
-/* Differences from step to step: lines, and behind them bytes. */
-struct page {
-	int64_t lines[PAGE_STEPS];
-	int64_t bytes[]; /* PAGE_STEPS, where bytes matter */
-};
-struct acc {
-	struct slice key; /* encoded labels */
-	struct page **page;
-};
-/* Of one worker. */
-struct acc_table {
-	struct arena arena;
-	struct map by_key;
-	VEC(struct acc *) all;
-	uint64_t charged;
-};
 
 struct range_scan {
 	struct exec *exec;
-	const struct grid *grid;
-	int64_t range_ns, offset_ns;
+	struct window_spec spec;
 	const struct plan *plan;
-	bool bytes;	       /* of lines are wanted */
-	struct acc_table sums; /* of all workers, at the end */
-	bool errors;	       /* some series kept all their labels */
+	struct unwrap *unwrap;	  /* NULL: lines are counted */
+	struct range_table table; /* of all workers, at the end */
+	bool errors;		  /* some series kept all their labels */
 	struct err merge_err;
 	bool failed;
-	pthread_mutex_t lock;
 };
 
 struct range_worker {
-	struct acc_table sums;
+	struct range_table table;
 	struct acc *stream_acc; /* of the unit at hand, where stream labels decide the series */
 	struct cell cell;
+	uint64_t unit;
 	bool errors;
 	VEC(struct meta_ctx *) dirty; /* contexts with counts not yet added */
 };
 
-static int table_charge(struct exec *x, struct acc_table *t, struct err *err)
-{
-	uint64_t now =
-		t->arena.total + t->by_key.cap * sizeof(struct map_slot) + t->all.cap * sizeof(*t->all.v);
-	uint64_t more = now > t->charged ? now - t->charged : 0;
-
-	t->charged += more;
-	return more > 0 ? exec_charge(x, more, err) : 0;
-}
-
-static void table_fini(struct exec *x, struct acc_table *t)
-{
-	exec_refund(x, t->charged);
-	map_fini(&t->by_key);
-	vec_fini(&t->all);
-	arena_fini(&t->arena);
-}
-
-static struct acc *table_acc(const struct range_scan *rs, struct acc_table *t, struct slice key,
-			     struct err *err)
-{
-	struct acc *a = map_get(&t->by_key, key);
-	size_t n_pages = (rs->grid->n + PAGE_STEPS - 1) / PAGE_STEPS;
-
-	if (a != NULL)
-		return a;
-	a = arena_new(&t->arena, struct acc);
-	a->key = arena_dup(&t->arena, key);
-	a->page = arena_zalloc(&t->arena, n_pages * sizeof(*a->page));
-	*map_put(&t->by_key, a->key, NULL) = a;
-	vec_push(&t->all, a);
-	return table_charge(rs->exec, t, err) == -1 ? NULL : a;
-}
-
-static int add_at(const struct range_scan *rs, struct acc_table *t, struct acc *a, uint32_t step,
-		  int64_t lines, int64_t bytes, struct err *err)
-{
-	struct page **p = &a->page[step / PAGE_STEPS];
-	int rc = 0;
-
-	if (*p == NULL) {
-		*p = arena_zalloc(&t->arena, sizeof(**p) + (rs->bytes ? sizeof((*p)->lines) : 0));
-		rc = table_charge(rs->exec, t, err);
-	}
-	(*p)->lines[step % PAGE_STEPS] += lines;
-	if (rs->bytes)
-		(*p)->bytes[step % PAGE_STEPS] += bytes;
-	return rc;
-}
-
-static int acc_add(const struct range_scan *rs, struct acc_table *t, struct acc *a, const struct cell *c,
-		   uint64_t lines, uint64_t bytes, struct err *err)
-{
-	if (add_at(rs, t, a, c->lo, (int64_t)lines, (int64_t)bytes, err) == -1)
-		return -1;
-	if (c->end < rs->grid->n)
-		return add_at(rs, t, a, c->end, -(int64_t)lines, -(int64_t)bytes, err);
-	return 0;
-}
-
-/* ---- one unit ---- */
+/* ---- the series of an entry ---- */
 
 static int pipeline_error(struct scan_worker *w, struct err *err)
 {
@@ -199,10 +116,18 @@ static int pipeline_error(struct scan_worker *w, struct err *err)
 	return err_set(err, ERR_BAD_REQUEST, form, SLICE_ARG(kind), SLICE_ARG(series), SLICE_ARG(kind));
 }
 
-/* The series of the entry whose labels the pipeline's state holds. */
+static struct acc *series_of(struct scan_worker *w, struct err *err)
+{
+	struct range_worker *rw = w->own;
+
+	buf_reset(&w->text);
+	labels_encode(&w->text, (struct labels){ w->labels.v, w->labels.n });
+	return range_table_acc(&rw->table, buf_slice(&w->text), err);
+}
+
+/* Of the entry whose labels the pipeline's state holds. */
 static struct acc *series_of_set(struct scan_worker *w, struct err *err)
 {
-	const struct range_scan *rs = w->scan->own;
 	struct range_worker *rw = w->own;
 	const struct label_set *s = &w->pipe.set;
 
@@ -213,10 +138,8 @@ static struct acc *series_of_set(struct scan_worker *w, struct err *err)
 		}
 		rw->errors = true;
 	}
-	label_set_group(s, &rs->plan->group, &w->labels);
-	buf_reset(&w->text);
-	labels_encode(&w->text, (struct labels){ w->labels.v, w->labels.n });
-	return table_acc(rs, &rw->sums, buf_slice(&w->text), err);
+	label_set_group(s, &w->scan->plan->group, &w->labels);
+	return series_of(w, err);
 }
 
 /* Do the stream's own labels decide the series? A stream label cannot be hidden by metadata. */
@@ -235,14 +158,11 @@ static bool stream_decides(const struct scan_worker *w)
 
 static struct acc *series_of_stream(struct scan_worker *w, struct err *err)
 {
-	const struct range_scan *rs = w->scan->own;
-	struct range_worker *rw = w->own;
-
-	labels_group(w->stream->labels, &rs->plan->group, &w->labels);
-	buf_reset(&w->text);
-	labels_encode(&w->text, (struct labels){ w->labels.v, w->labels.n });
-	return table_acc(rs, &rw->sums, buf_slice(&w->text), err);
+	labels_group(w->stream->labels, &w->scan->plan->group, &w->labels);
+	return series_of(w, err);
 }
+
+/* ---- one unit ---- */
 
 /* Entries i to j - 1 of a block fall into the same windows. */
 struct run {
@@ -250,18 +170,28 @@ struct run {
 	size_t i, j;
 };
 
+static int add_lines(struct scan_worker *w, struct acc *a, uint64_t lines, uint64_t bytes, struct err *err)
+{
+	struct range_worker *rw = w->own;
+
+	if (lines == 0)
+		return 0;
+	return range_table_add(&rw->table, a, &rw->cell, rw->unit,
+			       &(struct part){ .v = (double)bytes, .n = lines }, err);
+}
+
 static int run_unfiltered(struct scan_worker *w, const struct run *r, struct err *err)
 {
 	const struct range_scan *rs = w->scan->own;
 	struct range_worker *rw = w->own;
 	uint64_t bytes = 0;
 
-	if (rs->bytes)
+	if (rs->spec.fn->bytes)
 		for (size_t i = r->i; i < r->j; i++)
 			bytes += r->b->line[i].n;
 	if (scan_tick(w, (r->j - r->i) * 8, err) == -1)
 		return -1;
-	return acc_add(rs, &rw->sums, rw->stream_acc, &rw->cell, r->j - r->i, bytes, err);
+	return add_lines(w, rw->stream_acc, r->j - r->i, bytes, err);
 }
 
 static int run_line_filters(struct scan_worker *w, const struct run *r, struct err *err)
@@ -280,12 +210,11 @@ static int run_line_filters(struct scan_worker *w, const struct run *r, struct e
 		n++;
 		bytes += line.n;
 	}
-	return n > 0 ? acc_add(rs, &rw->sums, rw->stream_acc, &rw->cell, n, bytes, err) : 0;
+	return n > 0 ? add_lines(w, rw->stream_acc, n, bytes, err) : 0;
 }
 
 static int flush_dirty(struct scan_worker *w, struct err *err)
 {
-	const struct range_scan *rs = w->scan->own;
 	struct range_worker *rw = w->own;
 	int rc = 0;
 
@@ -293,7 +222,7 @@ static int flush_dirty(struct scan_worker *w, struct err *err)
 		struct meta_ctx *c = rw->dirty.v[i];
 
 		if (rc == 0)
-			rc = acc_add(rs, &rw->sums, c->own, &rw->cell, c->n, c->bytes, err);
+			rc = add_lines(w, c->own, c->n, c->bytes, err);
 		c->n = c->bytes = 0;
 	}
 	rw->dirty.n = 0;
@@ -317,33 +246,52 @@ static int count_by_meta(struct scan_worker *w, struct meta_ctx *c, size_t bytes
 	return 0;
 }
 
-static int count_by_line(struct scan_worker *w, const struct meta_ctx *c, struct slice line, struct err *err)
+static int count_by_line(struct scan_worker *w, const struct meta_ctx *c, int64_t ts, struct slice line,
+			 struct err *err)
+{
+	if (!pipeline_run(&w->pipe, &c->base, ts, line))
+		return 0;
+	struct acc *a = series_of_set(w, err);
+	return a == NULL ? -1 : add_lines(w, a, 1, w->pipe.line.n, err);
+}
+
+static int sample_of_line(struct scan_worker *w, const struct meta_ctx *c, int64_t ts, struct slice line,
+			  struct err *err)
 {
 	const struct range_scan *rs = w->scan->own;
 	struct range_worker *rw = w->own;
+	struct part p = { .ts = ts, .n = 1 };
 
-	if (!pipeline_run(&w->pipe, &c->base, line))
+	arena_reset(&w->pipe.scratch);
+	if (!pipeline_run(&w->pipe, &c->base, ts, line) || !unwrap_run(rs->unwrap, &w->pipe, &p.v))
 		return 0;
 	struct acc *a = series_of_set(w, err);
-	return a == NULL ? -1 : acc_add(rs, &rw->sums, a, &rw->cell, 1, line.n, err);
+	if (a == NULL)
+		return -1;
+	return range_table_add(&rw->table, a, &rw->cell, rw->unit, &p, err);
 }
 
-static int run_by_meta(struct scan_worker *w, const struct run *r, struct err *err)
+static int run_by_entry(struct scan_worker *w, const struct run *r, struct err *err)
 {
-	const struct pipeline *p = w->scan->plan->pipeline;
+	const struct range_scan *rs = w->scan->own;
+	const struct pipeline *p = rs->plan->pipeline;
 	bool by_line = pipeline_has_line_stages(p);
 	int rc = 0;
 
 	for (size_t i = r->i; i < r->j && rc == 0; i++) {
 		struct slice line = r->b->line[i];
+		int64_t ts = r->b->ts[i];
 
 		if (scan_tick(w, line.n, err) == -1)
 			return -1;
 		if (!pipeline_line(p, line))
 			continue;
 		struct meta_ctx *c = scan_ctx(w, r->b, i);
-		if (c->base.keep)
-			rc = by_line ? count_by_line(w, c, line, err) : count_by_meta(w, c, line.n, err);
+		if (!c->base.keep)
+			continue;
+		rc = rs->unwrap != NULL ? sample_of_line(w, c, ts, line, err)
+		     : by_line		? count_by_line(w, c, ts, line, err)
+					: count_by_meta(w, c, line.n, err);
 	}
 	return rc == -1 ? -1 : flush_dirty(w, err);
 }
@@ -365,16 +313,21 @@ static size_t first_after(const struct entry_block *b, size_t from, int64_t last
 	return lo;
 }
 
+static struct cell cell_of(const struct range_scan *rs, int64_t ts)
+{
+	return range_cell(rs->spec.grid, rs->spec.range_ns, rs->spec.offset_ns, ts);
+}
+
 static int visit_block(struct scan_worker *w, const struct entry_block *b, struct err *err)
 {
 	const struct range_scan *rs = w->scan->own;
 	struct range_worker *rw = w->own;
-	int (*visit)(struct scan_worker *, const struct run *, struct err *) = run_by_meta;
+	int (*visit)(struct scan_worker *, const struct run *, struct err *) = run_by_entry;
 
 	if (rw->stream_acc != NULL)
 		visit = pipeline_has_line_filters(rs->plan->pipeline) ? run_line_filters : run_unfiltered;
 	for (size_t i = 0, j; i < b->n; i = j) {
-		rw->cell = range_cell(rs->grid, rs->range_ns, rs->offset_ns, b->ts[i]);
+		rw->cell = cell_of(rs, b->ts[i]);
 		j = first_after(b, i, rw->cell.last);
 		if (rw->cell.lo < rw->cell.end && visit(w, &(struct run){ b, i, j }, err) == -1)
 			return -1;
@@ -382,26 +335,38 @@ static int visit_block(struct scan_worker *w, const struct entry_block *b, struc
 	return 0;
 }
 
+static struct range_worker *worker_of(struct scan_worker *w)
+{
+	const struct range_scan *rs = w->scan->own;
+	struct range_worker *rw = w->own;
+
+	if (rw != NULL)
+		return rw;
+	w->own = rw = xcalloc(1, sizeof(*rw));
+	range_table_init(&rw->table, rs->exec, rs->spec.grid, rs->spec.fn);
+	return rw;
+}
+
 static int range_unit(struct scan_worker *w, const struct snap_unit *u, struct err *err)
 {
 	const struct range_scan *rs = w->scan->own;
-	struct cell first = range_cell(rs->grid, rs->range_ns, rs->offset_ns, u->range.start);
+	struct cell first = cell_of(rs, u->range.start);
 	bool one_cell = first.last >= u->range.end - 1;
-	struct range_worker *rw = w->own;
+	struct range_worker *rw = worker_of(w);
 	struct entry_block b;
 	int rc;
 
-	if (rw == NULL)
-		w->own = rw = xcalloc(1, sizeof(*rw));
 	if (one_cell && first.lo == first.end)
 		return 0;
 	w->stream = u->stream;
+	rw->unit++;
 	rw->stream_acc = NULL;
-	if (stream_decides(w) && (rw->stream_acc = series_of_stream(w, err)) == NULL)
+	if (rs->unwrap == NULL && stream_decides(w) && (rw->stream_acc = series_of_stream(w, err)) == NULL)
 		return -1;
-	if (one_cell && u->exact_count && rw->stream_acc != NULL && !rs->bytes &&
+	rw->cell = first;
+	if (one_cell && u->exact_count && rw->stream_acc != NULL && !rs->spec.fn->bytes &&
 	    !pipeline_has_line_filters(rs->plan->pipeline))
-		return acc_add(rs, &rw->sums, rw->stream_acc, &first, u->n_entries, 0, err);
+		return add_lines(w, rw->stream_acc, u->n_entries, 0, err);
 	scan_unit_start(w, u);
 	while ((rc = scan_block(w, &b, err)) == 1)
 		if (b.n > 0 && visit_block(w, &b, err) == -1)
@@ -411,28 +376,7 @@ static int range_unit(struct scan_worker *w, const struct snap_unit *u, struct e
 
 /* ---- together ---- */
 
-static int merge_acc(struct range_scan *rs, const struct acc *from, struct err *err)
-{
-	struct acc *to = table_acc(rs, &rs->sums, from->key, err);
-
-	if (to == NULL)
-		return -1;
-	for (uint32_t i = 0; i < rs->grid->n; i++) {
-		const struct page *p = from->page[i / PAGE_STEPS];
-
-		if (p == NULL) {
-			i |= PAGE_STEPS - 1;
-			continue;
-		}
-		int64_t lines = p->lines[i % PAGE_STEPS];
-		int64_t bytes = rs->bytes ? p->bytes[i % PAGE_STEPS] : 0;
-		if ((lines != 0 || bytes != 0) && add_at(rs, &rs->sums, to, i, lines, bytes, err) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-/* scan_fini calls it on one thread: the worker's sums join those of all. */
+/* scan_fini calls it on one thread: the worker's series join those of all. */
 static void range_worker_fini(struct scan_worker *w)
 {
 	struct range_scan *rs = w->scan->own;
@@ -440,67 +384,12 @@ static void range_worker_fini(struct scan_worker *w)
 
 	if (rw == NULL)
 		return;
-	if (rs->sums.all.n == 0 && rs->sums.arena.block == NULL) {
-		rs->sums = rw->sums;
-		rw->sums = (struct acc_table){ 0 };
-	}
-	for (size_t i = 0; i < rw->sums.all.n && !rs->failed; i++)
-		rs->failed = merge_acc(rs, rw->sums.all.v[i], &rs->merge_err) == -1;
+	if (!rs->failed)
+		rs->failed = range_table_join(&rs->table, &rw->table, &rs->merge_err) == -1;
 	rs->errors = rs->errors || rw->errors;
-	table_fini(rs->exec, &rw->sums);
+	range_table_fini(&rw->table);
 	vec_fini(&rw->dirty);
 	free(rw);
-}
-
-/* Calls take (may be NULL) for each step that has lines; returns how many there are. */
-static size_t acc_points(const struct range_scan *rs, const struct acc *a, enum range_op op,
-			 struct point *out)
-{
-	double seconds = (double)rs->range_ns / 1e9;
-	int64_t lines = 0, bytes = 0;
-	size_t n = 0;
-
-	for (uint32_t i = 0; i < rs->grid->n; i++) {
-		const struct page *p = a->page[i / PAGE_STEPS];
-
-		if (p != NULL) {
-			lines += p->lines[i % PAGE_STEPS];
-			bytes += rs->bytes ? p->bytes[i % PAGE_STEPS] : 0;
-		}
-		if (lines == 0)
-			continue;
-		if (out != NULL) {
-			double v = (double)(rs->bytes ? bytes : lines);
-
-			out[n] = (struct point){ i, op == RANGE_RATE || op == RANGE_BYTES_RATE ? v / seconds
-											       : v };
-		}
-		n++;
-	}
-	return n;
-}
-
-static int finish(struct range_scan *rs, enum range_op op, struct matrix *out, struct err *err)
-{
-	struct exec *x = rs->exec;
-
-	*out = (struct matrix){ 0, arena_array(x->arena, struct series, rs->sums.all.n) };
-	for (size_t i = 0; i < rs->sums.all.n; i++) {
-		const struct acc *a = rs->sums.all.v[i];
-		struct series *s = &out->series[out->n];
-		size_t n = acc_points(rs, a, op, NULL);
-
-		if (n == 0)
-			continue;
-		if (query_control_check(x->control, err) == -1 || matrix_points(x, n, &s->point, err) == -1)
-			return -1;
-		s->n = acc_points(rs, a, op, s->point);
-		s->labels = (struct labels){ NULL, 0 };
-		labels_decode(arena_dup(x->arena, a->key), x->arena, &s->labels);
-		out->n++;
-	}
-	matrix_sort(out);
-	return 0;
 }
 
 static int scan_range(struct range_scan *rs, struct err *err)
@@ -522,33 +411,159 @@ static int scan_range(struct range_scan *rs, struct err *err)
 	return rc;
 }
 
+/* ---- results ---- */
+
+static int points_of(struct range_scan *rs, struct acc *a, struct point *out, size_t *n, struct err *err)
+{
+	if (query_control_check(rs->exec->control, err) == -1)
+		return -1;
+	range_table_sort(&rs->table, a);
+	if (rs->spec.fn->merge == NULL)
+		return window_samples(rs->exec, &rs->spec, a, out, n, err);
+	*n = window_parts(&rs->spec, a, out);
+	return 0;
+}
+
+static int all_series(struct range_scan *rs, struct matrix *out, struct err *err)
+{
+	struct exec *x = rs->exec;
+	struct point *points = xcalloc(rs->spec.grid->n, sizeof(*points));
+	int rc = 0;
+
+	*out = (struct matrix){ 0, arena_array(x->arena, struct series, rs->table.all.n) };
+	for (size_t i = 0; i < rs->table.all.n && rc == 0; i++) {
+		struct acc *a = rs->table.all.v[i];
+		struct series *s = &out->series[out->n];
+		size_t n = 0;
+
+		rc = points_of(rs, a, points, &n, err);
+		if (rc == -1 || n == 0)
+			continue;
+		rc = matrix_points(x, n, &s->point, err);
+		if (rc == -1)
+			continue;
+		memcpy(s->point, points, n * sizeof(*points));
+		s->n = n;
+		s->labels = (struct labels){ NULL, 0 };
+		labels_decode(arena_dup(x->arena, a->key), x->arena, &s->labels);
+		out->n++;
+	}
+	free(points);
+	if (rc == 0)
+		matrix_sort(out);
+	return rc;
+}
+
+/* name="value" where the name occurs in no other matcher. */
+static struct labels absent_labels(const struct logql_log *log, struct arena *a)
+{
+	struct label *v = arena_array(a, struct label, log->n_matchers);
+	size_t n = 0;
+
+	for (size_t i = 0; i < log->n_matchers; i++) {
+		const struct matcher *m = &log->matchers[i];
+		bool once = true;
+
+		for (size_t k = 0; k < log->n_matchers; k++)
+			once = once && (k == i || !slice_eq(log->matchers[k].name, m->name));
+		if (once && m->op == MATCH_EQ && m->value.n > 0)
+			v[n++] = (struct label){ m->name, m->value };
+	}
+	labels_sort(v, n);
+	return (struct labels){ v, n };
+}
+
+/* 1 at each step that has no line, of whatever series. */
+static int absent_series(struct range_scan *rs, struct matrix *out, struct err *err)
+{
+	struct exec *x = rs->exec;
+	uint32_t n_steps = rs->spec.grid->n;
+	struct point *points = xcalloc(n_steps, sizeof(*points));
+	uint8_t *present = xcalloc(n_steps, 1);
+	struct series *s = arena_new(x->arena, struct series);
+	int rc;
+
+	for (size_t i = 0; i < rs->table.all.n; i++) {
+		struct acc *a = rs->table.all.v[i];
+
+		range_table_sort(&rs->table, a);
+		size_t n = window_parts(&rs->spec, a, points);
+		for (size_t k = 0; k < n; k++)
+			present[points[k].step] = 1;
+	}
+	rc = matrix_points(x, n_steps, &s->point, err);
+	for (uint32_t i = 0; i < n_steps && rc == 0; i++)
+		if (!present[i])
+			s->point[s->n++] = (struct point){ i, 1 };
+	s->labels = absent_labels(rs->plan->log, x->arena);
+	*out = (struct matrix){ s->n > 0, s };
+	free(present);
+	free(points);
+	return rc;
+}
+
+static const struct logql_grouping no_labels = { .present = true };
+
+static const struct logql_grouping *grouping_of(const struct logql_expr *e,
+						const struct logql_grouping *outer)
+{
+	if (e->range_agg.op == RANGE_ABSENT)
+		return &no_labels;
+	return e->range_agg.grouping.present ? &e->range_agg.grouping : outer;
+}
+
+void range_plan_options(const struct exec *x, const struct grid *g, const struct logql_expr *e,
+			const struct logql_grouping *grouping, struct plan_options *out)
+{
+	const struct logql_range *r = &e->range_agg.range;
+
+	*out = (struct plan_options){ .keys = x->engine->keys,
+				      .window = range_window(g, r->range_ns, r->offset_ns),
+				      .no_index = x->req->no_index,
+				      .lengths_only = true,
+				      .grouping = grouping_of(e, grouping),
+				      .unwrap = r->unwrap };
+}
+
+static int run(struct range_scan *rs, const struct logql_expr *e, const struct plan_options *o,
+	       struct matrix *out, struct err *err)
+{
+	const struct logql_range *r = &e->range_agg.range;
+	struct plan *plan = NULL;
+	int rc = -1;
+
+	if (r->unwrap != NULL && unwrap_new(r->unwrap, &rs->unwrap, err) == -1)
+		return -1;
+	if (plan_new(&r->log, o, rs->exec->arena, &plan, err) == -1)
+		goto out;
+	rs->plan = plan;
+	if (o->window.start < o->window.end && scan_range(rs, err) == -1)
+		goto out;
+	rc = rs->spec.op == RANGE_ABSENT ? absent_series(rs, out, err) : all_series(rs, out, err);
+out:
+	plan_fini(plan);
+	unwrap_free(rs->unwrap);
+	return rc;
+}
+
 int range_run(struct exec *x, const struct grid *g, const struct logql_expr *e,
 	      const struct logql_grouping *grouping, struct matrix *out, bool *regroup, struct err *err)
 {
 	const struct logql_range *r = &e->range_agg.range;
-	enum range_op op = e->range_agg.op;
-	struct plan_options o = { .keys = x->engine->keys,
-				  .window = range_window(g, r->range_ns, r->offset_ns),
-				  .no_index = x->req->no_index,
-				  .lengths_only = true,
-				  .grouping = grouping };
+	struct plan_options o;
 	struct range_scan rs = { .exec = x,
-				 .grid = g,
-				 .range_ns = r->range_ns,
-				 .offset_ns = r->offset_ns,
-				 .bytes = op == RANGE_BYTES || op == RANGE_BYTES_RATE };
-	struct plan *plan;
-	int rc = 0;
+				 .spec = { .grid = g,
+					   .range_ns = r->range_ns,
+					   .offset_ns = r->offset_ns,
+					   .fn = range_fn_find(e->range_agg.op, r->unwrap != NULL),
+					   .op = e->range_agg.op,
+					   .param = e->range_agg.param } };
+	int rc;
 
-	if (plan_new(&r->log, &o, x->arena, &plan, err) == -1)
-		return -1;
-	rs.plan = plan;
-	if (o.window.start < o.window.end)
-		rc = scan_range(&rs, err);
-	if (rc == 0)
-		rc = finish(&rs, op, out, err);
+	range_plan_options(x, g, e, grouping, &o);
+	range_table_init(&rs.table, x, g, rs.spec.fn);
+	rc = run(&rs, e, &o, out, err);
 	*regroup = rs.errors;
-	table_fini(x, &rs.sums);
-	plan_fini(plan);
+	range_table_fini(&rs.table);
 	return rc;
 }

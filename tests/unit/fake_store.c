@@ -112,6 +112,8 @@ static void add_stream(struct snapshot *snap, const struct fake_stream *st, size
 		u->first_source = i;
 		u->n_sources = j - i;
 		u->n_entries = j - i;
+		for (size_t k = i; k < j; k++)
+			u->raw_bytes += e[k].line.n + e[k].meta.n;
 		u->exact_count = snap->store->exact_count;
 		u->range = (struct timerange){ e[i].ts, e[j - 1].ts + 1 };
 		u->stream = (const struct snap_stream *)(uintptr_t)index;
@@ -165,6 +167,23 @@ int snapshot_take(struct store *s, struct slice tenant, const struct matcher *m,
 			f->n_tokens += hint->groups[i].n;
 	}
 	*out = snap;
+	return 0;
+}
+
+int store_sums(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
+	       struct timerange range, struct store_sums *out, struct err *err)
+{
+	struct scan_hint hint = { .range = range };
+	struct snapshot *snap;
+
+	if (snapshot_take(s, tenant, m, n_matchers, &hint, true, &snap, err) == -1)
+		return -1;
+	*out = (struct store_sums){ .streams = snap->streams.n, .chunks = snap->units.n };
+	for (size_t i = 0; i < snap->units.n; i++) {
+		out->bytes += snap->units.v[i].raw_bytes;
+		out->entries += snap->units.v[i].n_entries;
+	}
+	snapshot_release(snap);
 	return 0;
 }
 

@@ -6,9 +6,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ingest/ingest.h"
+#include "query/detect.h"
+#include "query/explain.h"
 #include "query/meta.h"
 #include "query/sched.h"
 #include "query/trace.h"
+#include "query/volume.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -33,6 +36,8 @@ static struct {
 	char last_name[64];
 	size_t last_n_selectors;
 	struct trace_request last_trace;
+	struct volume_request last_volume;
+	struct detect_request last_detect;
 } fake = { .ready = true };
 
 int query_control_check(const struct query_control *c, struct err *err)
@@ -88,6 +93,45 @@ int query_run(struct query_engine *e, const struct query_request *r, struct quer
 		out->stream->entry[i] =
 			(struct result_entry){ .ts = 1, .line = arena_dup(&out->arena, r->text) };
 	return 0;
+}
+
+int explain_run(struct query_engine *e, const struct query_request *r, struct query_control *c,
+		struct explain_result *out, struct err *err)
+{
+	static struct slice names[] = { { "app", 3 }, { "level", 5 } };
+	static size_t tokens[] = { 2 };
+	static struct explain_node node = { .depth = 1,
+					    .kind = "stage",
+					    .name = { "json", 4 },
+					    .text = { "| json", 6 },
+					    .pos = { 4, 1, 5 } };
+	static struct explain_scan scan = { .selector = { "{app=\"x\"}", 9 },
+					    .window = { 1, 2 },
+					    .index = "trace",
+					    .n_needles = 1,
+					    .needle = names,
+					    .n_lookups = 1,
+					    .lookup_tokens = tokens,
+					    .n_labels = 2,
+					    .label = names,
+					    .reads_lines = true,
+					    .streams = 3,
+					    .bytes = 4 };
+
+	(void)e;
+	fake.last = *r;
+	copy(fake.last_text, sizeof(fake.last_text), r->text);
+	if (query_control_check(c, err) == -1)
+		return -1;
+	*out = (struct explain_result){
+		.type = "log", .text = r->text, .n_nodes = 1, .node = &node, .n_scans = 1, .scan = &scan
+	};
+	return 0;
+}
+
+void explain_result_fini(struct explain_result *r)
+{
+	(void)r;
 }
 
 void query_result_fini(struct query_result *r)
@@ -162,6 +206,67 @@ int meta_check_log_query(struct slice text, struct err *err)
 	if (slice_is(text, "metric"))
 		return err_set(err, ERR_BAD_REQUEST, "only log selector is supported");
 	return meta_check_selector(text, false, err);
+}
+
+int volume_run(struct query_engine *e, const struct volume_request *r, struct query_control *c,
+	       struct arena *a, struct volume_series **out, size_t *n_out, struct err *err)
+{
+	static struct volume_point points[] = { { 5999000000, 7 }, { 6000000000, 1 } };
+	static const struct label app[] = { { { "app", 3 }, { "x", 1 } } };
+
+	(void)e;
+	(void)c;
+	(void)err;
+	fake.last_volume = *r;
+	*n_out = slice_is(r->selector, "{none}") ? 0 : 1;
+	*out = arena_new(a, struct volume_series);
+	**out = (struct volume_series){ { app, 1 }, 8, r->step > 0 ? 2 : 1, points };
+	return 0;
+}
+
+int detect_labels(struct query_engine *e, const struct meta_request *r, struct query_control *c,
+		  struct arena *a, struct detected_label **out, size_t *n_out, struct err *err)
+{
+	(void)e;
+	(void)c;
+	(void)err;
+	*n_out = slice_is(r->selector, "{none}") ? 0 : 1;
+	*out = arena_new(a, struct detected_label);
+	**out = (struct detected_label){ SLICE("app"), 2 };
+	return 0;
+}
+
+int detect_fields(struct query_engine *e, const struct detect_request *r, struct query_control *c,
+		  struct arena *a, struct detected_field **out, size_t *n_out, struct err *err)
+{
+	static struct slice path[] = { { "a", 1 }, { "b", 1 } };
+
+	(void)e;
+	(void)c;
+	(void)err;
+	fake.last_detect = *r;
+	*n_out = slice_is(r->text, "{none}") ? 0 : 2;
+	*out = arena_array(a, struct detected_field, 2);
+	(*out)[0] = (struct detected_field){
+		SLICE("a_b"), FIELD_DURATION, 3, { FIELD_LOGFMT, FIELD_JSON }, 2, path, 2
+	};
+	(*out)[1] = (struct detected_field){ .name = SLICE("id"), .type = FIELD_INT, .cardinality = 1 };
+	return 0;
+}
+
+int detect_values(struct query_engine *e, const struct detect_request *r, struct slice name,
+		  struct query_control *c, struct arena *a, struct slice **out, size_t *n_out,
+		  struct err *err)
+{
+	(void)e;
+	(void)c;
+	(void)err;
+	fake.last_detect = *r;
+	copy(fake.last_name, sizeof(fake.last_name), name);
+	*n_out = slice_is(r->text, "{none}") ? 0 : 1;
+	*out = arena_new(a, struct slice);
+	**out = SLICE("200");
+	return 0;
 }
 
 int trace_run(struct query_engine *e, const struct trace_request *r, struct query_control *c,
@@ -595,13 +700,59 @@ static void index_stats(void **state)
 	assert_string_equal(body_of(), "{\"streams\":1,\"chunks\":2,\"bytes\":3,\"entries\":4}\n");
 }
 
+static void volumes(void **state)
+{
+	(void)state;
+	the_limits.volume_enabled = true;
+	assert_int_equal(get("/loki/api/v1/index/volume?query=x&end=6&start=1&targetLabels=a,%20b,"), 200);
+	assert_string_equal(body_of(),
+			    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{"
+			    "\"app\":\"x\"},\"value\":[5.999,\"7\"]}],\"stats\":{}}}\n");
+	assert_true(fake.last_volume.n_targets == 2 && fake.last_volume.limit == 100);
+	assert_true(fake.last_volume.step == 0 && !fake.last_volume.by_name);
+	assert_int_equal(get("/loki/api/v1/index/volume_range?query=x&end=6&start=1&step=2&aggregateBy=labels&"
+			     "limit=5000"),
+			 200);
+	assert_string_equal(body_of(),
+			    "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{"
+			    "\"app\":\"x\"},\"values\":[[5.999,\"7\"],[6,\"1\"]]}],\"stats\":{}}}\n");
+	assert_true(fake.last_volume.step == 2 * NS_PER_S && fake.last_volume.by_name);
+	assert_true(fake.last_volume.n_targets == 0 && fake.last_volume.limit == 5000);
+	assert_int_equal(get("/loki/api/v1/index/volume_range?query=%7Bnone%7D"), 200);
+	assert_string_equal(
+		body_of(),
+		"{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[],\"stats\":{}}}\n");
+	the_limits.volume_enabled = false;
+}
+
+static void detected(void **state)
+{
+	(void)state;
+	assert_int_equal(get("/loki/api/v1/detected_labels"), 200);
+	assert_string_equal(body_of(), "{\"detectedLabels\":[{\"label\":\"app\",\"cardinality\":2}]}\n");
+	assert_int_equal(get("/loki/api/v1/detected_fields?query=x&field_limit=5&line_limit=9999"), 200);
+	assert_string_equal(body_of(),
+			    "{\"fields\":[{\"label\":\"a_b\",\"type\":\"duration\",\"cardinality\":3,\"parsers\":["
+			    "\"logfmt\",\"json\"],\"jsonPath\":[\"a\",\"b\"]},{\"label\":\"id\",\"type\":\"int\","
+			    "\"cardinality\":1,\"parsers\":null}],\"limit\":5}\n");
+	assert_true(fake.last_detect.limit == 5 && fake.last_detect.line_limit == 5000);
+	assert_int_equal(get("/loki/api/v1/detected_field/status/values?query=x"), 200);
+	assert_string_equal(body_of(), "{\"limit\":1000,\"values\":[\"200\"]}\n");
+	assert_string_equal(fake.last_name, "status");
+	static const char *const nothing[] = { "/loki/api/v1/detected_labels?query=%7Bnone%7D",
+					       "/loki/api/v1/detected_fields?query=%7Bnone%7D",
+					       "/loki/api/v1/detected_field/f/values?query=%7Bnone%7D" };
+	for (size_t i = 0; i < ARRAY_LEN(nothing); i++) {
+		assert_int_equal(get(nothing[i]), 200);
+		assert_string_equal(body_of(), "{}\n");
+	}
+}
+
 static void what_is_off_is_not_found(void **state)
 {
 	static const char *const targets[] = {
 		"/loki/api/v1/index/volume?query=x&limit=0",
 		"/loki/api/v1/index/volume_range?query=x&step=5m",
-		"/loki/api/v1/detected_fields?query=x",
-		"/loki/api/v1/detected_field/f/values?query=x",
 	};
 
 	(void)state;
@@ -609,6 +760,46 @@ static void what_is_off_is_not_found(void **state)
 		assert_int_equal(get(targets[i]), 404);
 		assert_string_equal(body_of(), "not found");
 	}
+}
+
+static void a_query_is_formatted(void **state)
+{
+	(void)state;
+	assert_int_equal(get("/loki/api/v1/"
+			     "format_query?query=sum+by(app)(rate(%7Bapp=%22shop%22%7D%7C=%22x%22%5B5m%5D))"),
+			 200);
+	assert_true(has("Content-Type: application/json; charset=UTF-8"));
+	assert_string_equal(body_of(), "{\"status\":\"success\",\"data\":\"sum by "
+				       "(app)(rate({app=\\\"shop\\\"} |= \\\"x\\\"[5m]))\"}");
+	assert_int_equal(get("/loki/api/v1/format_query?query=%7Bfoo="), 400);
+	assert_string_equal(body_of(),
+			    "{\"status\":\"invalid-query\",\"error\":\"parse error at line 1, col 6: syntax "
+			    "error: unexpected $end, expecting STRING\"}");
+}
+
+static void a_query_is_explained(void **state)
+{
+	(void)state;
+	assert_int_equal(get("/api/v1/parse?query=%7Bapp=%22x%22%7D&start=1&end=2&direction=forward"), 200);
+	assert_true(!fake.last.instant && !fake.last.backward && fake.last.end == 2000000000);
+	assert_string_equal(
+		body_of(),
+		"{\"status\":\"success\",\"data\":{\"type\":\"log\",\"query\":\"{app=\\\"x\\\"}\","
+		"\"outline\":[{\"depth\":1,\"kind\":\"stage\",\"name\":\"json\",\"text\":\"| json\","
+		"\"position\":{\"offset\":4,\"line\":1,\"column\":5}}],"
+		"\"plan\":[{\"selector\":\"{app=\\\"x\\\"}\",\"start\":\"1\",\"end\":\"2\",\"index\":"
+		"\"trace\","
+		"\"needles\":[\"app\"],\"trace_lookups\":[2],\"all_labels\":false,\"labels\":[\"app\","
+		"\"level\"],"
+		"\"reads_lines\":true,\"streams\":3,\"chunks\":0,\"chunks_skipped\":0,\"units\":0,"
+		"\"entries\":0,"
+		"\"bytes\":4}]}}\n");
+	assert_int_equal(get("/api/v1/parse?query=vector(1)&time=7"), 200);
+	assert_true(fake.last.instant && fake.last.end == 7000000000);
+	assert_int_equal(get("/api/v1/parse?query=%7Bapp=%22x%22%7D+%7C="), 400);
+	assert_true(has("\"position\":{\"offset\":12,\"line\":1,\"column\":13}}"));
+	assert_int_equal(get("/api/v1/parse"), 400);
+	assert_true(has("\"error\":\"parse error : syntax error: unexpected $end\""));
 }
 
 static void traces(void **state)
@@ -750,7 +941,11 @@ int main(void)
 		cmocka_unit_test(labels),
 		cmocka_unit_test(series),
 		cmocka_unit_test(index_stats),
+		cmocka_unit_test(volumes),
+		cmocka_unit_test(detected),
 		cmocka_unit_test(what_is_off_is_not_found),
+		cmocka_unit_test(a_query_is_formatted),
+		cmocka_unit_test(a_query_is_explained),
 		cmocka_unit_test(traces),
 		cmocka_unit_test(big_answers_are_compressed_when_invited),
 		cmocka_unit_test(a_full_queue_and_a_lost_client),

@@ -234,12 +234,6 @@ static void test_refusals(void **state)
 		const char *query, *text;
 		enum err_code code;
 	} cases[] = {
-		{ "{a=\"b\"} | logfmt", "logfmt is not supported yet", ERR_NOT_SUPPORTED },
-		{ "{a=\"b\"} | json x=\"y\"", "json with expressions is not supported yet",
-		  ERR_NOT_SUPPORTED },
-		{ "quantile_over_time(0.5, {a=\"b\"} | unwrap x [1m])",
-		  "quantile_over_time is not supported yet", ERR_NOT_SUPPORTED },
-		{ "topk(1, rate({a=\"b\"}[1m]))", "topk is not supported yet", ERR_NOT_SUPPORTED },
 		{ "{",
 		  "parse error at line 1, col 2: syntax error: unexpected $end, expecting IDENTIFIER or }",
 		  ERR_BAD_REQUEST },

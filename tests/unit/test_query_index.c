@@ -6,6 +6,7 @@
 #include "index/store.h"
 #include "query/query.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,17 +46,36 @@ static void open_store(void)
 		fail_msg("%s", err.msg);
 }
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
+static bool is_stored;
+
+/* On the writer's thread: from now on queries see the entries. */
 static void stored(void *arg, const struct err *err, size_t n_refused)
 {
 	(void)arg;
 	assert_int_equal(err->code, ERR_NONE);
 	assert_int_equal(n_refused, 0);
+	pthread_mutex_lock(&lock);
+	is_stored = true;
+	pthread_cond_signal(&answered);
+	pthread_mutex_unlock(&lock);
+}
+
+static void append(struct batch *b)
+{
+	is_stored = false;
+	store_append(store, b, stored, NULL);
+	pthread_mutex_lock(&lock);
+	while (!is_stored)
+		pthread_cond_wait(&answered, &lock);
+	pthread_mutex_unlock(&lock);
 }
 
 /* A line that holds the id, or something like it, in one of many ways. */
 static const char *line_with(struct arena *a, const char *id)
 {
-	switch (rnd(12)) {
+	switch (rnd(20)) {
 	case 0: return arena_printf(a, "plain text, trace %s here", id);
 	case 1: return arena_printf(a, "{\"msg\":\"x\",\"trace_id\":\"%s\",\"n\":%u}", id, rnd(100));
 	case 2: return arena_printf(a, "{\"trace\":{\"id\":\"%s\"}}", id);
@@ -67,6 +87,16 @@ static const char *line_with(struct arena *a, const char *id)
 	case 8: return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", id, id + 8, id + 12, id + 16, id + 20);
 	case 9: return arena_printf(a, "0%s", id);
 	case 10: return arena_printf(a, "{\"a\":1,\"trace_id\":\"%s\"", id);
+	case 11: return arena_printf(a, "level=info trace_id=%s msg=\"trace %s here\"", id, id);
+	case 12: return arena_printf(a, "msg=x trace_id=\"\\u00%02x%s\" n=1", (unsigned)id[0], id + 1);
+	case 13: return arena_printf(a, "trace_id=%s%s other=%s", id, ids[rnd(N_IDS)], id + 16);
+	case 14: return arena_printf(a, "\x1b[31mtrace_id=%s\x1b[0m trace %.9s\x1b[1m%s", id, id, id + 9);
+	case 15: return arena_printf(a, "{\"_entry\":\"trace_id=%s\",\"trace_id\":\"%s\"}", id, id);
+	case 16: return arena_printf(a, "{\"_entry\":\"{\\\"trace_id\\\":\\\"%s\\\"}\",\"app\":\"x\"}", id);
+	case 17:
+		return arena_printf(a, "{\"_entry\":\"{\\\"trace_id\\\":\\\"\\\\u00%02x%s\\\"}\"}",
+				    (unsigned)id[0], id + 1);
+	case 18: return arena_printf(a, "{\"ids\":[\"%s\",\"\\u0061%s\"],\"t\":1}", id, id);
 	default: return arena_printf(a, "nothing of interest %u", rnd(1000));
 	}
 }
@@ -128,7 +158,7 @@ static void push(int64_t around)
 			e->n_tokens = (uint32_t)found.n_tokens;
 		}
 	}
-	store_append(store, &b, stored, NULL);
+	append(&b);
 	trace_found_fini(&found);
 	buf_fini(&encoded);
 	buf_fini(&meta);
@@ -193,6 +223,31 @@ static void compare_all(const char *when)
 		"{app=~\".+\"} | container=\"%s\"",
 		"{app=~\".+\"} | container=\"%s\" or trace_id=\"%s\"",
 		"{app=~\".+\"} | json | trace_id=\"%s\" | app=\"a0\"",
+		"{app=~\".+\"} | logfmt | trace_id=\"%s\"",
+		"{app=~\".+\"} | logfmt --strict | trace_id=~\"%s|%s\"",
+		"{app=~\".+\"} | logfmt t=\"trace_id\" | t=\"%s\"",
+		"{app=~\".+\"} | logfmt trace_id, other | other=\"%s\" or trace_id=\"%s\"",
+		"{app=~\".+\"} | logfmt | json | trace_id=\"%s\"",
+		"{app=~\".+\"} | json t=\"trace.id\", trace_id | t=\"%s\" or trace_id=\"%s\"",
+		"{app=~\".+\"} | json t=\"ids[1]\" | t=\"%s\" or t=\"a%s\"",
+		"{app=~\".+\"} | json trace_id | trace_id=\"%s\"",
+		"{app=~\".+\"} | json t=\"trace\" | t=`{\"id\":\"%s\"}`",
+		"{app=~\".+\"} | regexp `(?P<trace_id>[0-9a-f]{16,32})` | trace_id=\"%s\"",
+		"{app=~\".+\"} | regexp `trace_id\\W+(?P<t>\\w+)` | t=~\"%s|%s\"",
+		"{app=~\".+\"} | pattern `<_>trace <t> here<_>` | t=\"%s\"",
+		"{app=~\".+\"} | pattern `<_>trace_id=<trace_id> <_>` | trace_id=\"%s\"",
+		"{app=~\".+\"} | drop trace_id | json | trace_id=\"%s\"",
+		"{app=~\".+\"} | keep other, container | other=\"%s\" or container=\"%s\"",
+		"{app=~\".+\"} | unpack | trace_id=\"%s\"",
+		"{app=~\".+\"} | unpack | json | trace_id=\"%s\"",
+		"{app=~\".+\"} | unpack | logfmt | trace_id_extracted=\"%s\" or trace_id=\"%s\"",
+		"{app=~\".+\"} | unpack |= \"%s\"",
+		"{app=~\".+\"} |= \"%s\" | unpack | json | app_extracted=\"x\" or trace_id=\"%s\"",
+		"{app=~\".+\"} | decolorize |= \"%s\"",
+		"{app=~\".+\"} | decolorize | app!=\"\" |= \"%s\" or \"%s\"",
+		"{app=~\".+\"} | decolorize | logfmt | trace_id=\"%s\"",
+		"{app=~\".+\"} | json |= \"%s\" or \"%s\" | unpack",
+		"sum by (trace_id) (count_over_time({app=~\".+\"} | logfmt | trace_id=\"%s\" [1d]))",
 		"{app=~\".+\"} != \"%s\" |= \"trace\"",
 		"sum by (app) (count_over_time({app=~\".+\"} |= \"%s\" [1d]))",
 	};
@@ -263,6 +318,45 @@ static void test_same_answers(void **state)
 	buf_fini(&out);
 }
 
+/* Which spellings of a trace lookup ask the index. */
+static void test_index_is_used(void **state)
+{
+	static const struct {
+		const char *query;
+		bool used;
+	} cases[] = {
+		{ "{app=~\".+\"} |= \"%s\" | json", true },
+		{ "{app=~\".+\"} | json | trace_id=\"%s\"", true },
+		{ "{app=~\".+\"} | logfmt | trace_id=\"%s\"", true },
+		{ "{app=~\".+\"} | logfmt | nonsense=\"%s\"", true },
+		{ "{app=~\".+\"} | json t=\"a.b\" | t=\"%s\"", true },
+		{ "{app=~\".+\"} | logfmt t=\"b\" | t=\"%s\"", true },
+		{ "{app=~\".+\"} | regexp `(?P<t>x.*)` | t=\"%s\"", true },
+		{ "{app=~\".+\"} | pattern `<_> <t>` | t=\"%s\"", true },
+		{ "{app=~\".+\"} | drop a | keep trace_id | json | trace_id=\"%s\"", true },
+		{ "{app=~\".+\"} | decolorize |= \"%s\"", true },
+		{ "{app=~\".+\"} |= \"%s\" | unpack | json", true },
+		{ "{app=~\".+\"} | unpack |= \"%s\"", false },
+		{ "{app=~\".+\"} | decolorize | app=\"a1\" |= \"%s\"", false },
+		{ "{app=~\".+\"} | unpack | trace_id=\"%s\"", false },
+		{ "{app=~\".+\"} | json | trace_id!=\"%s\"", false },
+	};
+	struct buf out;
+	char text[256];
+
+	(void)state;
+	buf_init(&out);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(text, sizeof(text), cases[i].query, ids[4]);
+#pragma GCC diagnostic pop
+		if (run(text, true, false, &out) != cases[i].used)
+			fail_msg("%s: index used: %d", text, !cases[i].used);
+	}
+	buf_fini(&out);
+}
+
 static int setup(void **state)
 {
 	static const struct slice names[] = { { "trace_id", 8 }, { "traceid", 7 } };
@@ -295,7 +389,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same_answers) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same_answers),
+					    cmocka_unit_test(test_index_is_used) };
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

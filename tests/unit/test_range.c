@@ -80,7 +80,7 @@ static void test_instant(void **state)
 		  "labels "
 		  "must be unique on one side" },
 		{ "sum by (app)(count_over_time({app=\"b\"}[60ms])) * on () group_left () vector(2)",
-		  "group_left is not supported yet" },
+		  "{app=\"b\"} 60=4\n" },
 	};
 	struct query_test *t = *state;
 

@@ -4,6 +4,7 @@
 #include "base/fold.h"
 #include "base/mem.h"
 #include "base/re.h"
+#include "base/re_expand.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -241,6 +242,42 @@ static void search_without_case_lowers_the_text(void **state)
 	}
 }
 
+static const struct {
+	const char *pattern, *text, *replacement, *result;
+} expansions[] = {
+	{ "(.)(.)", "ab", "$2$1", "ba" },
+	{ "(.)(.)", "ab", "${2}x$1", "bxa" },
+	{ "(.)(.)", "ab", "$1x", "" }, /* the group 1x */
+	{ "(.)(.)", "ab", "$0-$9-$01-", "ab---" },
+	{ "(.)(.)", "ab", "$$1 $ ${ ${1 $-", "$1 $ ${ ${1 $-" },
+	{ "(?P<n>.)(?P<long_1>.)", "ab", "$n$long_1${n}$nope", "aba" },
+	{ "(?P<n>x)|(?P<m>y)", "y", "[$n$m$1]", "[y]" },
+	{ "(.)", "a", "$1\xc5\xbc", "" }, /* a letter goes on with the name */
+	{ "(.)", "a", "$1\xe2\x80\xa6", "a\xe2\x80\xa6" },
+	{ "(.)", "a", "$99999999999999999999", "" },
+	{ "(.)", "a", "", "" },
+	{ "(.)", "a", "$", "$" },
+};
+
+static void replacements_expand_as_in_go(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(expansions); i++) {
+		struct slice group[4];
+		struct re *re = compile(expansions[i].pattern, RE_ANCHORED);
+		struct buf b;
+
+		buf_init(&b);
+		assert_true(re_find(re, slice_cstr(expansions[i].text), group, ARRAY_LEN(group)));
+		re_expand(&b, slice_cstr(expansions[i].replacement), re, group,
+			  MIN(re_n_groups(re) + 1, ARRAY_LEN(group)));
+		buf_cstr_end(&b);
+		assert_string_equal(b.p, expansions[i].result);
+		buf_fini(&b);
+		re_free(re);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +289,7 @@ int main(void)
 		cmocka_unit_test(no_pattern_takes_exponential_time),
 		cmocka_unit_test(letters_fold_by_simple_unicode_rules),
 		cmocka_unit_test(search_without_case_lowers_the_text),
+		cmocka_unit_test(replacements_expand_as_in_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
