@@ -439,10 +439,11 @@ static int open_sockets(struct server *s, const char *address, unsigned *port, s
 	for (struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
 		int fd = listen_on(ai, list->ai_next != NULL);
 
-		if (fd == -1 && errno == EAFNOSUPPORT && ai->ai_next != NULL)
-			continue;
 		if (fd == -1) {
 			err_set(err, ERR_CONFIG, "listen on %s: %s", address, strerror(errno));
+			if (errno == EAFNOSUPPORT ||
+			    errno == EADDRNOTAVAIL) /* no IPv6 here, say: the others may do */
+				continue;
 			goto out;
 		}
 		if (s->fds.n == n_before)
@@ -451,7 +452,7 @@ static int open_sockets(struct server *s, const char *address, unsigned *port, s
 		if (*port != 0 && strcmp(strrchr(address, ':'), ":0") == 0)
 			break;
 	}
-	rc = 0;
+	rc = s->fds.n > n_before ? 0 : -1;
 out:
 	freeaddrinfo(list);
 	return rc;

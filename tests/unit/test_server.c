@@ -1065,6 +1065,14 @@ static void test_drain(void **state)
 	o.listen = "127.0.0.1";
 	assert_int_equal(server_new(&o, routes, ARRAY_LEN(routes), &server, &err), -1);
 	assert_non_null(strstr(err.msg, "127.0.0.1"));
+	o.listen = "192.0.2.1:0"; /* not ours */
+	assert_int_equal(server_new(&o, routes, ARRAY_LEN(routes), &server, &err), -1);
+	assert_non_null(strstr(err.msg, "192.0.2.1:0"));
+	o.listen = ":0";
+	start_with(&o);
+	expect_ask("GET /hello HTTP/1.1\r\n" C "\r\n", "HTTP/1.1 200 ", NULL, NULL);
+	server_free(server);
+	server = NULL;
 }
 
 static void test_admin_listener(void **state)
