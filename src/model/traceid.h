@@ -10,9 +10,10 @@
  * 32 hex digits of the line or of a metadata value wherever it stands; every dashed UUID by its last 8 digits before
  * the first dash, its three inner groups and its first 12 digits after the last dash. All zeros is not an id.
  *
- * Two reserved tokens mark what cannot be indexed exactly: an entry with a run of more than 32 hex digits holds
- * TRACE_TOKEN_LONG_RUN, a line with a JSON \u escape of an ASCII character TRACE_TOKEN_ESCAPED. A lookup for a needle
- * that such text might hide asks for these, too; so the index may name too much, never too little. */
+ * Two reserved tokens mark what cannot be indexed exactly: a line with a run of more than 32 hex digits holds
+ * TRACE_TOKEN_LONG_RUN; a line that spells a letter, a digit or a dash by a JSON \u escape, or whose JSON is malformed
+ * where a key might matter, TRACE_TOKEN_ESCAPED. A lookup for a needle that such text might hide asks for these, too; so
+ * the index may name too much, never too little. */
 #ifndef MODEL_TRACEID_H
 #define MODEL_TRACEID_H
 
