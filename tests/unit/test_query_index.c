@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -45,11 +46,22 @@ static void open_store(void)
 		fail_msg("%s", err.msg);
 }
 
+struct wait {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
 static void stored(void *arg, const struct err *err, size_t n_refused)
 {
-	(void)arg;
+	struct wait *w = arg;
+
 	assert_int_equal(err->code, ERR_NONE);
 	assert_int_equal(n_refused, 0);
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* A line that holds the id, or something like it, in one of many ways. */
@@ -128,7 +140,12 @@ static void push(int64_t around)
 			e->n_tokens = (uint32_t)found.n_tokens;
 		}
 	}
-	store_append(store, &b, stored, NULL);
+	struct wait w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	store_append(store, &b, stored, &w);
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
 	trace_found_fini(&found);
 	buf_fini(&encoded);
 	buf_fini(&meta);

@@ -309,6 +309,15 @@ static void duplicates_are_kept_once_wherever_they_lie(void **state)
 	flush(f);
 	expect(f, &everything, "a", want);
 	expect(f, &newest_first, "a", back);
+	/* Counting without lines must not take them for one, or count them twice. */
+	const struct scan_hint no_lines = { .range = { INT64_MIN, INT64_MAX }, .no_lines = true };
+	push(f, p, 4);
+	struct buf got = read_all(f, &no_lines, "a", NULL);
+	size_t n = 0;
+	for (size_t i = 0; i < got.n; i++)
+		n += got.p[i] == '|';
+	assert_int_equal(n, 3);
+	buf_fini(&got);
 	assert_int_equal(store_merge(f->s, &err), 0);
 	expect(f, &everything, "a", want);
 	reopen(f, true);
