@@ -3,6 +3,7 @@
 #include "index/snapshot.h"
 #include "base/log.h"
 #include "index/sorted.h"
+#include "index/store_internal.h"
 
 #include <assert.h>
 
@@ -91,6 +92,7 @@ static int note_damage(struct reader *r, struct err *err)
 	if (err->code != ERR_CORRUPT)
 		return -1;
 	r->stats.corrupt_blocks++;
+	metric_add(r->snap->store->m.corrupt, 1);
 	log_error("damaged block skipped", KV("error", err->msg));
 	return 0;
 }
