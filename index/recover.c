@@ -333,7 +333,9 @@ static int flush_on_the_way(struct replay *r, struct err *err)
 {
 	if (head_memory(r->head) < r->s->o.head_bytes / 2)
 		return 0;
-	if (flush_head(r->s, r->head, err) == -1)
+	/* A damaged index is met once, and made anew by the second attempt. */
+	if (flush_head(r->s, r->head, err) == -1 &&
+	    (err->code != ERR_CORRUPT || flush_head(r->s, r->head, err) == -1))
 		return -1;
 	uint64_t done = r->head->wal_last;
 	head_unref(r->head);
@@ -372,17 +374,17 @@ int store_replay(struct store *s, struct err *err)
 	for (size_t i = 0; i < n; i++) {
 		if (replay_file(&r, &files[i], err) == -1)
 			goto out;
-		/* A disk that is full now must not stop the start: the log keeps what cannot be flushed yet. */
-		if (flush_on_the_way(&r, err) == -1) {
-			if (err->code != ERR_UNAVAILABLE && err->code != ERR_IO)
-				goto out;
+		/* Neither a disk that is full now nor damage stops the start: the log keeps what cannot be flushed. */
+		if (flush_on_the_way(&r, err) == -1)
 			log_warn("replayed entries cannot be flushed yet", KV("error", err->msg));
-		}
 	}
 	if (n == 0 && file_unlink(path, err) == -1)
 		goto out;
-	if (wal_open(s->wal_dir, next, &s->wal, err) == -1)
+	if (wal_new(s->wal_dir, next, &s->wal, err) == -1)
 		goto out;
+	/* Nothing can be written now, on a full disk for instance: what is there is served all the same. */
+	if (wal_next(s->wal, err) == -1)
+		store_set_wal_state(s, true, err->msg);
 	r.head->wal_last = wal_number(s->wal);
 	if (r.head->n_entries == 0)
 		r.head->wal_first = wal_number(s->wal);

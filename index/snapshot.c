@@ -104,6 +104,7 @@ struct partition_take {
 	VEC(int64_t) matched;
 	struct arena scratch;
 	bool want_units;
+	bool by_trace; /* the trace index is asked */
 };
 
 static struct slice id_key(struct partition_take *t, int64_t id)
@@ -183,9 +184,8 @@ static int add_chunk(struct partition_take *t, const struct chunk_row *row, stru
 		snap->stats.chunks_missing++;
 		return 0;
 	}
-	if (snap->hint.n_groups > 0 &&
-	    !segment_filter_may_hold(seg, row->filter_off, row->filter_bytes, row->filter_sum,
-				     snap->hint.groups, snap->hint.n_groups)) {
+	if (t->by_trace && !segment_filter_may_hold(seg, row->filter_off, row->filter_bytes, row->filter_sum,
+						    snap->hint.groups, snap->hint.n_groups)) {
 		snap->stats.chunks_skipped_by_trace++;
 		segment_unref(seg);
 		return 0;
@@ -216,8 +216,9 @@ static int take_rows(struct partition_take *t, sqlite3_stmt *st, bool any_stream
 
 	for (;;) {
 		rc = partition_chunk_row(t->r.sql, st, &row, err);
-		if (rc == -1 && err->code == ERR_CORRUPT) {
+		if (rc == 2) {
 			t->snap->stats.chunks_missing++;
+			atomic_store(&t->p->index_damaged, true);
 			continue;
 		}
 		if (rc != 1)
@@ -294,21 +295,33 @@ static int take_traces(struct partition_take *t, struct err *err)
 	return take_range(t, (struct timerange){ kept[0].start, kept[n_kept - 1].end }, true, err);
 }
 
+/* A damaged index costs its own day, not the whole answer; the keeper makes it anew. Other errors are the caller's. */
+static int note_index_damage(struct snapshot *snap, struct partition *p, const struct err *err)
+{
+	if (err->code != ERR_CORRUPT)
+		return -1;
+	if (!atomic_exchange(&p->index_damaged, true))
+		log_error("damaged index met", KV("error", err->msg));
+	snap->stats.chunks_missing++;
+	return 0;
+}
+
 static int take_partition(struct snapshot *snap, struct partition *p, const struct matcher *m,
 			  size_t n_matchers, bool want_units, struct err *err)
 {
 	struct partition_take t = {
 		.snap = snap, .p = p, .m = m, .n_matchers = n_matchers, .want_units = want_units
 	};
-	bool by_trace = snap->hint.n_groups > 0;
-
-	if (by_trace && !partition_may_hold(p, snap->hint.groups, snap->hint.n_groups))
+	t.by_trace = snap->hint.n_groups > 0 && !atomic_load(&p->other_keys);
+	if (t.by_trace && !partition_may_hold(p, snap->hint.groups, snap->hint.n_groups))
 		return 0;
 	if (partition_read_begin(p, &t.r, err) == -1)
-		return atomic_load(&p->dropped) ? 0 : -1;
+		return atomic_load(&p->dropped) ? 0 : note_index_damage(snap, p, err);
 	arena_init(&t.scratch);
-	int rc = by_trace ? take_traces(&t, err) : take_streams(&t, err);
+	int rc = t.by_trace ? take_traces(&t, err) : take_streams(&t, err);
 	partition_read_end(&t.r);
+	if (rc == -1)
+		rc = note_index_damage(snap, p, err);
 	map_fini(&t.ids);
 	vec_fini(&t.matched);
 	arena_fini(&t.scratch);
@@ -540,6 +553,7 @@ int snapshot_take(struct store *s, struct slice tenant, const struct matcher *m,
 	for (size_t i = 0; i < 2; i++)
 		if (snap->heads[i] != NULL)
 			take_head(snap, snap->heads[i], tenant, m, n_matchers, want_units);
+	snap->stats.chunks_missing += store_n_left_out(s, tenant, hint->range);
 	struct partition **p = store_partitions(s, tenant, hint->range, &n);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = take_partition(snap, p[i], m, n_matchers, want_units, err);

@@ -47,6 +47,7 @@ struct trace_keys {
 	size_t n_literals;
 	struct slice *gate; /* lower case; every other name holds at least one of them */
 	size_t n_gates;
+	uint64_t fingerprint;
 };
 
 static const uint8_t is_hex[256] = {
@@ -555,7 +556,17 @@ struct trace_keys *trace_keys_new(const struct slice *keys, size_t n_keys, const
 		put_name(k, keys[i], false);
 	for (size_t i = 0; i < n_fields; i++)
 		put_name(k, fields[i], true);
+	/* Sums, so that the order in which the names are given does not matter. */
+	for (size_t i = 0; i < n_keys; i++)
+		k->fingerprint += hash64_seed(keys[i], 1);
+	for (size_t i = 0; i < n_fields; i++)
+		k->fingerprint += hash64_seed(fields[i], 2);
 	return k;
+}
+
+uint64_t trace_keys_fingerprint(const struct trace_keys *k)
+{
+	return k->fingerprint != 0 ? k->fingerprint : 1;
 }
 
 void trace_keys_free(struct trace_keys *k)

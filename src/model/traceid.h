@@ -33,6 +33,8 @@ void trace_keys_free(struct trace_keys *k);
 bool trace_keys_has(const struct trace_keys *k,
 		    struct slice name); /* a trace id key, after flattening/renaming */
 bool trace_keys_has_field(const struct trace_keys *k, struct slice name);
+/* Equal for equal sets of names, never 0: says whether an index was made with these keys. */
+uint64_t trace_keys_fingerprint(const struct trace_keys *k);
 
 enum trace_source { /* in the order that decides which id counts as the entry's own */
 		    TRACE_FROM_META,

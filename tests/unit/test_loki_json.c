@@ -126,6 +126,7 @@ static const struct {
 	{ ENTRY("{}"), "expected '['" },
 	{ ENTRY("[1,\"a\"]"), "expected a timestamp, a string of nanoseconds" },
 	{ ENTRY("[\"abc\",\"a\"]"), "timestamp is not a number of nanoseconds: abc" },
+	{ ENTRY("[\"\\u001b[31m\",\"a\"]"), "timestamp is not a number of nanoseconds: \\x1b[31m" },
 	{ ENTRY("[\"1.5\",\"a\"]"), "timestamp is not a number" },
 	{ ENTRY("[\"9223372036854775808\",\"a\"]"), "timestamp is not a number" },
 	{ ENTRY("[\"1\",5]"), "expected a string, found '5'" },
