@@ -130,12 +130,12 @@ void refused_count(const char *reason)
 	buf_fini(&labels);
 }
 
-bool server_reserve(struct server *s, uint64_t limit, uint64_t bytes)
+bool server_reserve(struct server *s, uint64_t limit, uint64_t alone, uint64_t bytes)
 {
 	uint64_t used = atomic_load(&s->memory_used);
 
 	do {
-		if (used > limit || bytes > limit - used)
+		if (used != alone && (used > limit || bytes > limit - used))
 			return false;
 	} while (!atomic_compare_exchange_weak(&s->memory_used, &used, used + bytes));
 	return true;

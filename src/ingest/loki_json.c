@@ -5,6 +5,7 @@
 #include "ingest/json_scan.h"
 #include "ingest/labelset.h"
 #include "base/clock.h"
+#include "base/text.h"
 
 struct push {
 	struct json_scan s;
@@ -77,6 +78,19 @@ static int read_metadata(struct push *p, struct batch_entry *e)
 	return 0;
 }
 
+/* What the sender wrote, fit for a terminal. */
+static int bad_time(struct push *p, const char *what, struct slice text)
+{
+	struct buf shown;
+
+	buf_init(&shown);
+	text_terminal(&shown, slice_sub(text, 0, 40));
+	err_set(p->err, ERR_BAD_REQUEST, "%s: %.*s, before byte %zu", what, SLICE_ARG(buf_slice(&shown)),
+		(size_t)(p->s.p - p->s.begin));
+	buf_fini(&shown);
+	return -1;
+}
+
 static int read_timestamp(struct push *p, int64_t *ts)
 {
 	struct slice text;
@@ -86,9 +100,7 @@ static int read_timestamp(struct push *p, int64_t *ts)
 	if (jscan_string(&p->s, &text) == -1)
 		return -1;
 	if (!slice_to_i64(text, ts))
-		return err_set(p->err, ERR_BAD_REQUEST,
-			       "timestamp is not a number of nanoseconds: %.*s, before byte %zu",
-			       (int)MIN(text.n, (size_t)40), text.p, (size_t)(p->s.p - p->s.begin));
+		return bad_time(p, "timestamp is not a number of nanoseconds", text);
 	return 0;
 }
 
@@ -166,9 +178,7 @@ static int read_rfc3339(struct push *p, int64_t *ts)
 	if (jscan_string(&p->s, &text) == -1)
 		return -1;
 	if (!clock_parse_rfc3339(text, ts))
-		return err_set(p->err, ERR_BAD_REQUEST,
-			       "ts is not a time as RFC 3339 writes it: %.*s, before byte %zu",
-			       (int)MIN(text.n, (size_t)40), text.p, (size_t)(p->s.p - p->s.begin));
+		return bad_time(p, "ts is not a time as RFC 3339 writes it", text);
 	return 0;
 }
 

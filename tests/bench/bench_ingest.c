@@ -163,7 +163,7 @@ static void step_snappy(void)
 {
 	struct err err;
 
-	check(snappy_decode(buf_slice(&packed), 1 << 30, &scratch, &err), &err);
+	check(snappy_decode(buf_slice(&packed), &(struct room){ .limit = 1 << 30 }, &scratch, &err), &err);
 }
 
 static void step_proto(void)
