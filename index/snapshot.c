@@ -63,8 +63,15 @@ static uint64_t run_ordinal(const struct head_run *run)
 	return n;
 }
 
-static void take_head(struct snapshot *snap, struct head *h, struct slice tenant, const struct matcher *m,
-		      size_t n_matchers, bool want_units)
+/* Runs that hold the tokens, or all streams of the tenant; what a matcher costs is not paid under the lock, for a writer
+ * waits for it. Streams and runs live as long as the head; only a run's fill needs the lock. */
+struct head_candidates {
+	VEC(struct head_stream *) streams;
+	VEC(struct head_run *) runs;
+};
+
+static void head_candidates(const struct snapshot *snap, struct head *h, struct slice tenant,
+			    struct head_candidates *c)
 {
 	pthread_rwlock_rdlock(&h->lock);
 	struct head_tenant *t = head_tenant(h, tenant);
@@ -72,24 +79,44 @@ static void take_head(struct snapshot *snap, struct head *h, struct slice tenant
 		size_t n;
 		struct head_run **runs = head_trace_runs(h, snap->hint.groups, snap->hint.n_groups, &n);
 
-		/* A run names its stream, and a stream belongs to one tenant: it must be this tenant's own object. */
+		/* A run names its stream, and a stream belongs to one tenant: it must be this tenant's own. */
 		for (size_t i = 0; i < n; i++)
-			if (map_get(&t->by_labels, runs[i]->stream->encoded) == runs[i]->stream &&
-			    labels_match(runs[i]->stream->encoded, m, n_matchers))
-				add_run(snap, h, runs[i], run_ordinal(runs[i]), want_units);
+			if (map_get(&t->by_labels, runs[i]->stream->encoded) == runs[i]->stream)
+				vec_push(&c->runs, runs[i]);
 		free(runs);
 	} else if (t != NULL) {
-		for (size_t i = 0; i < t->streams.n; i++) {
-			struct head_stream *st = t->streams.v[i];
-			uint64_t minor = 0;
-
-			if (!labels_match(st->encoded, m, n_matchers))
-				continue;
-			for (const struct head_run *r = st->first; r != NULL; r = r->next)
-				add_run(snap, h, r, minor++, want_units);
-		}
+		vec_reserve(&c->streams, t->streams.n);
+		for (size_t i = 0; i < t->streams.n; i++)
+			c->streams.v[c->streams.n++] = t->streams.v[i];
 	}
 	pthread_rwlock_unlock(&h->lock);
+}
+
+static void take_head(struct snapshot *snap, struct head *h, struct slice tenant, const struct matcher *m,
+		      size_t n_matchers, bool want_units)
+{
+	struct head_candidates c = { 0 };
+	size_t n_streams = 0, n_runs = 0;
+
+	head_candidates(snap, h, tenant, &c);
+	for (size_t i = 0; i < c.streams.n; i++)
+		if (labels_match(c.streams.v[i]->encoded, m, n_matchers))
+			c.streams.v[n_streams++] = c.streams.v[i];
+	for (size_t i = 0; i < c.runs.n; i++)
+		if (labels_match(c.runs.v[i]->stream->encoded, m, n_matchers))
+			c.runs.v[n_runs++] = c.runs.v[i];
+	pthread_rwlock_rdlock(&h->lock);
+	for (size_t i = 0; i < n_streams; i++) {
+		uint64_t minor = 0;
+
+		for (const struct head_run *r = c.streams.v[i]->first; r != NULL; r = r->next)
+			add_run(snap, h, r, minor++, want_units);
+	}
+	for (size_t i = 0; i < n_runs; i++)
+		add_run(snap, h, c.runs.v[i], run_ordinal(c.runs.v[i]), want_units);
+	pthread_rwlock_unlock(&h->lock);
+	vec_fini(&c.streams);
+	vec_fini(&c.runs);
 }
 
 struct partition_take {
