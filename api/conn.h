@@ -134,7 +134,8 @@ struct exchange {
 /* server.c */
 struct settings *settings_ref(struct server *s);
 void settings_unref(struct server *s, struct settings *set);
-bool server_reserve(struct server *s, uint64_t limit, uint64_t bytes);
+/* Up to the limit, or if exactly `alone` bytes are in use. */
+bool server_reserve(struct server *s, uint64_t limit, uint64_t alone, uint64_t bytes);
 void server_forget_addr(struct server *s, const char *addr, size_t addr_n);
 void server_conn_gone(struct server *s);
 void server_exchange_new(struct server *s);

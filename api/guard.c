@@ -1,5 +1,6 @@
 #include "api/guard.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -18,15 +19,30 @@ static bool is_tenant_char(char c)
 	return c != '\0' && strchr("!-_.*'()", c) != NULL;
 }
 
+static int bad_tenant_char(struct slice id, size_t i, struct err *err)
+{
+	struct buf all, one;
+	size_t n;
+
+	buf_init(&all);
+	buf_init(&one);
+	utf8_decode(slice_from(id, i), &n);
+	text_terminal(&all, shown(id));
+	text_terminal(&one, slice_sub(id, i, n));
+	err_set(err, ERR_BAD_REQUEST, "tenant ID '%.*s' contains unsupported character '%.*s'",
+		SLICE_ARG(buf_slice(&all)), SLICE_ARG(buf_slice(&one)));
+	buf_fini(&all);
+	buf_fini(&one);
+	return -1;
+}
+
 static int check_tenant(struct slice id, struct err *err)
 {
 	if (id.n == 0)
 		return err_set(err, ERR_BAD_REQUEST, "tenant ID is empty");
 	for (size_t i = 0; i < id.n; i++)
 		if (!is_tenant_char(id.p[i]))
-			return err_set(err, ERR_BAD_REQUEST,
-				       "tenant ID '%.*s' contains unsupported character '%c'",
-				       SLICE_ARG(shown(id)), id.p[i]);
+			return bad_tenant_char(id, i, err);
 	if (id.n > MAX_TENANT)
 		return err_set(err, ERR_BAD_REQUEST, "tenant ID is too long: max %d characters", MAX_TENANT);
 	if (slice_is(id, ".") || slice_is(id, ".."))
@@ -54,7 +70,7 @@ int guard_tenant(const struct http1_head *h, const struct server_settings *s, un
 		return 0;
 	}
 	struct slice id = http1_header_get(h, SLICE("x-scope-orgid"));
-	if (id.p == NULL)
+	if (id.n == 0)
 		return err_set(err, ERR_UNAUTHORIZED, "no org id");
 	bool several = slice_find_byte(id, '|') != SLICE_NONE;
 	if (several && (flags & ROUTE_MULTI_TENANT) == 0)

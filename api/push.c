@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-enum { DECODE_FACTOR = 4, DECODE_MAX_RESERVE = 64 << 20 };
-
 /* On any thread, at once or later. */
 static void done(void *arg, int status, struct slice text, unsigned retry_after)
 {
@@ -26,32 +24,21 @@ static void done(void *arg, int status, struct slice text, unsigned retry_after)
 	req_finish_from_any_thread(req);
 }
 
-/* Decoding holds a multiple of a compressed body for a moment. The reserve is a guess with an upper end, so that a
- * large body passes when it comes alone; max_decompressed_size bounds the rest. */
-static bool reserve_for_decoding(struct req *req, const struct ingest_request *rq)
+static bool reserve(void *arg, size_t bytes)
 {
-	size_t n = req->body.n > DECODE_MAX_RESERVE / DECODE_FACTOR ? DECODE_MAX_RESERVE
-								    : req->body.n * DECODE_FACTOR;
-
-	if (rq->content_encoding.n == 0 && slice_eq_nocase(req_media_type(req), SLICE("application/json")))
-		return true;
-	return req_reserve(req, n);
+	return req_reserve_decoded(arg, bytes);
 }
 
 static void push(struct req *req, struct ingest_request *rq)
 {
 	const struct api_context *api = req->app;
-	struct err err;
 
 	rq->tenant = req->tenant;
 	rq->content_type = req_header(req, SLICE("Content-Type"));
 	rq->content_encoding = req_header(req, SLICE("Content-Encoding"));
 	rq->body = req->body;
-	if (!reserve_for_decoding(req, rq)) {
-		err_set(&err, ERR_UNAVAILABLE, "too many pushes in work; the limit is ingest_memory");
-		req_reply_error(req, &err);
-		return;
-	}
+	rq->reserve = reserve;
+	rq->reserve_arg = req;
 	req_defer(req);
 	ingest_push(api->ingest, rq, done, req); /* req may be gone when it returns */
 }

@@ -57,14 +57,22 @@ bool req_accepts_gzip(const struct req *req)
 	return false;
 }
 
-bool req_reserve(struct req *req, size_t bytes)
+static bool reserve(struct exchange *ex, uint64_t alone, size_t bytes)
 {
-	struct exchange *ex = exchange_of(req);
-
-	if (!server_reserve(ex->io->server, ex->settings->s.ingest_memory_bytes, bytes))
+	if (!server_reserve(ex->io->server, ex->settings->s.ingest_memory_bytes, alone, bytes))
 		return false;
 	ex->reserved += bytes;
 	return true;
+}
+
+bool req_reserve(struct req *req, size_t bytes)
+{
+	return reserve(exchange_of(req), UINT64_MAX, bytes);
+}
+
+bool req_reserve_decoded(struct req *req, size_t bytes)
+{
+	return reserve(exchange_of(req), exchange_of(req)->reserved, bytes);
 }
 
 void req_release(struct req *req, size_t bytes)

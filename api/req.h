@@ -48,9 +48,12 @@ struct slice req_media_type(
 	const struct req *req); /* Content-Type without parameters; absent if there is none */
 bool req_accepts_gzip(const struct req *req);
 
-/* Counts bytes that the request makes the process hold (decompressed bodies, decode buffers) against the
- * memory for all bodies in flight. False: over the limit, answer 503. Given back when the request ends. */
+/* Counts bytes that the request makes the process hold (its body) against the memory for all bodies in
+ * flight. False: over the limit, answer 503. Given back when the request ends. */
 bool req_reserve(struct req *req, size_t bytes);
+/* The same for what a body becomes when it is decoded. The only request that holds memory may pass the limit,
+ * or a body that fits its own limits would be refused each time it is sent again. */
+bool req_reserve_decoded(struct req *req, size_t bytes);
 void req_release(struct req *req, size_t bytes); /* sooner */
 
 /* Before the reply. The strings are copied; neither may come from a client unchecked. */

@@ -130,12 +130,12 @@ void refused_count(const char *reason)
 	buf_fini(&labels);
 }
 
-bool server_reserve(struct server *s, uint64_t limit, uint64_t bytes)
+bool server_reserve(struct server *s, uint64_t limit, uint64_t alone, uint64_t bytes)
 {
 	uint64_t used = atomic_load(&s->memory_used);
 
 	do {
-		if (used > limit || bytes > limit - used)
+		if (used != alone && (used > limit || bytes > limit - used))
 			return false;
 	} while (!atomic_compare_exchange_weak(&s->memory_used, &used, used + bytes));
 	return true;
@@ -439,10 +439,11 @@ static int open_sockets(struct server *s, const char *address, unsigned *port, s
 	for (struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
 		int fd = listen_on(ai, list->ai_next != NULL);
 
-		if (fd == -1 && errno == EAFNOSUPPORT && ai->ai_next != NULL)
-			continue;
 		if (fd == -1) {
 			err_set(err, ERR_CONFIG, "listen on %s: %s", address, strerror(errno));
+			if (errno == EAFNOSUPPORT ||
+			    errno == EADDRNOTAVAIL) /* no IPv6 here, say: the others may do */
+				continue;
 			goto out;
 		}
 		if (s->fds.n == n_before)
@@ -451,7 +452,7 @@ static int open_sockets(struct server *s, const char *address, unsigned *port, s
 		if (*port != 0 && strcmp(strrchr(address, ':'), ":0") == 0)
 			break;
 	}
-	rc = 0;
+	rc = s->fds.n > n_before ? 0 : -1;
 out:
 	freeaddrinfo(list);
 	return rc;

@@ -16,6 +16,9 @@ enum {
 	BLOCK_TEXT_BYTES = 128 << 10,
 	BLOCK_ENTRIES = 4096,
 	MAX_SECTION = 64 << 20, /* a line is far smaller; a bigger size is damage */
+	BLOCK_META_BYTES =
+		8
+		<< 20, /* so that metadata, different in each entry, does not make a table larger than that */
 };
 static const char MAGIC[4] = { 'S', 'P', 'C', 'K' };
 
@@ -76,10 +79,14 @@ static uint32_t set_number(struct sets *s, struct slice meta)
 
 static size_t block_end(const struct chunk_entry *e, size_t n, size_t from)
 {
-	size_t text = 0, i = from;
+	size_t text = 0, meta = 0, i = from;
 
-	while (i < n && i - from < BLOCK_ENTRIES && (i == from || text + e[i].line.n <= BLOCK_TEXT_BYTES))
-		text += e[i++].line.n;
+	while (i < n && i - from < BLOCK_ENTRIES &&
+	       (i == from ||
+		(text + e[i].line.n <= BLOCK_TEXT_BYTES && meta + e[i].meta.n <= BLOCK_META_BYTES))) {
+		text += e[i].line.n;
+		meta += e[i++].meta.n;
+	}
 	return i;
 }
 

@@ -50,17 +50,22 @@ static int write_chunk(struct flush *f, struct segment_writer *w, uint32_t strea
 	return rc;
 }
 
+/* Of this day or before: by day number, since the last day of int64 time has no end that could be compared with. */
+static bool in_day(const struct partition *p, int64_t ts)
+{
+	return clock_day_of(ts) <= p->day;
+}
+
 /* The entries of one stream on one day, cut into chunks; never between equal timestamps. */
 static int write_stream(struct flush *f, struct segment_writer *w, struct flush_stream *fs,
 			const struct partition *p, struct err *err)
 {
-	struct timerange day = partition_range(p);
 	struct sorted_entry *v = fs->sorted.entries.v;
 	uint64_t bytes = 0;
 	uint32_t number = 0;
 	bool begun = false;
 
-	for (; fs->next < fs->sorted.entries.n && v[fs->next].e.ts < day.end; fs->next++) {
+	for (; fs->next < fs->sorted.entries.n && in_day(p, v[fs->next].e.ts); fs->next++) {
 		const struct sorted_entry *e = &v[fs->next];
 
 		if (!begun) {
@@ -91,7 +96,7 @@ static int write_day(struct flush *f, struct partition *p, struct err *err)
 	struct publish pub = { .wal_pos = f->h->wal_last };
 	uint64_t id;
 	int rc = -1;
-	bool published = false;
+	bool keep_file = false;
 
 	f->pairs.n = 0;
 	if (partition_next_segment(p, &id, err) == -1 || segment_writer_open(p->dir, id, &w, err) == -1)
@@ -99,21 +104,24 @@ static int write_day(struct flush *f, struct partition *p, struct err *err)
 	for (size_t i = 0; i < f->n_streams; i++)
 		if (write_stream(f, w, &f->streams[i], p, err) == -1)
 			goto out;
-	if (segment_writer_finish(w, f->h->wal_first, f->h->wal_last, 0, NULL, 0, &pub.summary, err) == -1)
+	/* Older files' entries are in this partition already: its segments keep their order of writing. */
+	uint64_t wal_first = MAX(f->h->wal_first, atomic_load(&p->wal_pos) + 1);
+	if (segment_writer_finish(w, wal_first, f->h->wal_last, 0, trace_keys_fingerprint(f->s->o.keys), NULL,
+				  0, &pub.summary, err) == -1)
 		goto out;
 	trace_pairs_unique(f->pairs.v, &f->pairs.n);
 	pub.segment = w;
 	pub.streams = segment_writer_streams(w);
 	pub.pairs = f->pairs.v;
 	pub.n_pairs = f->pairs.n;
-	if (partition_publish(p, &pub, err) == -1)
+	rc = partition_publish(p, &pub, err);
+	keep_file = rc == 0 || pub.in_doubt;
+	if (rc == -1)
 		goto out;
-	published = true;
 	metric_add(f->s->m.flushed_bytes, pub.summary.size);
 	metric_add(f->s->m.flushed_raw, pub.summary.raw_bytes);
-	rc = 0;
 out:
-	segment_writer_close(w, published);
+	segment_writer_close(w, keep_file);
 	return rc;
 }
 
@@ -135,12 +143,12 @@ static bool next_ts(const struct flush *f, int64_t *ts)
 	return any;
 }
 
-static void skip_day(struct flush *f, int64_t day_end)
+static void skip_day(struct flush *f, const struct partition *p)
 {
 	for (size_t i = 0; i < f->n_streams; i++) {
 		struct flush_stream *fs = &f->streams[i];
 
-		while (fs->next < fs->sorted.entries.n && fs->sorted.entries.v[fs->next].e.ts < day_end)
+		while (fs->next < fs->sorted.entries.n && in_day(p, fs->sorted.entries.v[fs->next].e.ts))
 			fs->next++;
 	}
 }
@@ -152,13 +160,21 @@ static int flush_day(struct flush *f, int64_t day, struct err *err)
 
 	if (p == NULL)
 		return -1;
+	if (atomic_load(&p->index_damaged) && partition_mend(p, err) == -1) {
+		partition_unref(p);
+		return -1;
+	}
 	pthread_mutex_lock(&p->write_lock);
 	if (atomic_load(&p->wal_pos) >= f->h->wal_last || atomic_load(&p->dropped))
-		skip_day(f, partition_range(p)
-				    .end); /* an earlier attempt got this far; or retention took the day */
+		skip_day(f, p); /* an earlier attempt got this far; or retention took the day */
 	else
 		rc = write_day(f, p, err);
 	pthread_mutex_unlock(&p->write_lock);
+	if (rc == -1 && err->code == ERR_CORRUPT) {
+		/* Nobody can write to such an index; the next attempt finds a new one. */
+		atomic_store(&p->index_damaged, true);
+		metric_add(f->s->m.corrupt, 1);
+	}
 	partition_unref(p);
 	return rc;
 }

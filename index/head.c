@@ -6,7 +6,7 @@
 #include <assert.h>
 
 enum {
-	FIRST_RUN = 32,
+	FIRST_RUN = 4, /* with ten thousands of streams most hold few entries */
 	MAX_RUN = 1024,
 	RECENT_METAS = 8,     /* how far back an equal metadata set is looked for */
 	EQUAL_TS_WINDOW = 64, /* how many entries of one timestamp are compared at arrival */
@@ -45,6 +45,7 @@ void head_unref(struct head *h)
 	map_fini(&h->tenants);
 	free(h->traces.slot);
 	vec_fini(&h->traces.postings);
+	trace_found_fini(&h->found);
 	arena_fini(&h->arena);
 	pthread_rwlock_destroy(&h->lock);
 	free(h);
@@ -228,6 +229,14 @@ struct head_run **head_trace_runs(const struct head *h, const struct trace_group
 
 /* ---- appending ------------------------------------------------------------------------------------------------- */
 
+static struct slice tokens_of(struct head *h, const struct head_stream *s, const struct wal_entry *e)
+{
+	if (h->find_tokens == NULL)
+		return e->tokens;
+	trace_find(h->find_tokens, e->line, e->meta, s->encoded, &h->found);
+	return slice_of((const char *)h->found.token, h->found.n_tokens * sizeof(uint64_t));
+}
+
 static void append(struct head *h, struct head_stream *s, const struct wal_entry *e)
 {
 	struct head_run *r = s->last;
@@ -251,12 +260,13 @@ static void append(struct head *h, struct head_stream *s, const struct wal_entry
 	r->last_ts = e->ts;
 	r->min_ts = MIN(r->min_ts, e->ts);
 	r->max_ts = MAX(r->max_ts, e->ts);
-	size_t n_tokens = e->tokens.n / 8;
+	struct slice tokens = tokens_of(h, s, e);
+	size_t n_tokens = tokens.n / 8;
 	if (n_tokens > 0) {
 		struct head_tokens *t = arena_alloc(&h->arena, sizeof(*t) + n_tokens * 8);
 
 		t->n = (uint32_t)n_tokens;
-		memcpy(t->v, e->tokens.p, n_tokens * 8);
+		memcpy(t->v, tokens.p, n_tokens * 8);
 		r->tokens[i] = t;
 		for (size_t k = 0; k < n_tokens; k++)
 			trace_add(&h->traces, t->v[k], r);

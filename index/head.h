@@ -68,6 +68,9 @@ struct head {
 		postings;
 	} traces;
 	uint64_t wal_first, wal_last; /* files whose records it holds */
+	/* Not NULL: tokens are found anew (replay: those in the log may have been found with other keys). */
+	const struct trace_keys *find_tokens;
+	struct trace_found found;
 	uint64_t n_entries, n_duplicates, bytes;
 	int64_t born_mono_ns; /* of its first entry; 0 = empty */
 	size_t n_streams;

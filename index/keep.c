@@ -86,11 +86,19 @@ static int drop_partition(struct store *s, struct partition *p, struct err *err)
 	pthread_rwlock_rdlock(&s->heads_lock);
 	uint64_t wal = s->active->wal_last;
 	pthread_rwlock_unlock(&s->heads_lock);
+	pthread_mutex_lock(&p->merge_lock);
 	pthread_mutex_lock(&p->write_lock);
-	/* Forgotten first, durably; the files go after. */
-	if (store_note_dropped(s, p, wal, err) == -1 || file_rename(p->dir, gone, err) == -1)
+	/* Forgotten first, durably; the files go after. What an earlier attempt could not remove goes now. */
+	if (file_remove_tree(gone, err) == -1 || store_note_dropped(s, p, wal, err) == -1)
 		goto out;
-	atomic_store(&p->dropped, true);
+	/* Readers that are inside finish first, and none comes in afterwards: the folder may soon be another one. */
+	pthread_rwlock_wrlock(&p->segments_lock);
+	rc = file_rename(p->dir, gone, err);
+	/* Even if the rename is not durable: the folder has its new name. */
+	atomic_store(&p->dropped, rc == 0 || !file_exists(p->dir));
+	pthread_rwlock_unlock(&p->segments_lock);
+	if (!atomic_load(&p->dropped))
+		goto out;
 	rc = 0;
 	pthread_mutex_lock(&s->partitions_lock);
 	for (size_t i = 0; i < s->partitions.n; i++) {
@@ -103,6 +111,7 @@ static int drop_partition(struct store *s, struct partition *p, struct err *err)
 	pthread_mutex_unlock(&s->partitions_lock);
 out:
 	pthread_mutex_unlock(&p->write_lock);
+	pthread_mutex_unlock(&p->merge_lock);
 	if (rc == 0) {
 		log_info("retention dropped a day", KV("dir", p->dir));
 		metric_add(s->m.retained, 1);
@@ -135,16 +144,17 @@ int keep_retention(struct store *s, struct err *err)
 	if (!clock_is_sane(s))
 		return 0;
 	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		if (is_expired(s, p[i], clock_now_ns()))
-			rc = drop_partition(s, p[i], err);
+	/* One day that cannot be removed does not keep the others. */
+	for (size_t i = 0; i < n; i++)
+		if (is_expired(s, p[i], clock_now_ns()) && drop_partition(s, p[i], err) == -1)
+			rc = -1;
 	store_partitions_release(p, n);
 	return rc;
 }
 
 /* ---- merging and closing days --------------------------------------------------------------------------------- */
 
-static bool must_stop(struct store *s)
+bool keep_must_stop(struct store *s)
 {
 	pthread_mutex_lock(&s->keeper_lock);
 	bool stop = s->keeper_stop;
@@ -165,7 +175,7 @@ static int merge_all(struct store *s, bool eager, struct err *err)
 		/* A quiet day in which nothing was left to merge is not opened again for a look. */
 		if (!eager && !atomic_load(&p[i]->maybe_mergeable))
 			continue;
-		while (did && !must_stop(s)) {
+		while (did && !keep_must_stop(s)) {
 			if (merge_partition(s, p[i], eager || quiet, &did, err) == -1) {
 				log_warn("segments could not be merged", KV("dir", p[i]->dir),
 					 KV("error", err->msg));
@@ -180,6 +190,26 @@ static int merge_all(struct store *s, bool eager, struct err *err)
 	return rc;
 }
 
+/* Indexes that a query or a flush found damaged. */
+static int mend_all(struct store *s)
+{
+	size_t n;
+	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
+	struct err err;
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!atomic_load(&p[i]->index_damaged) || atomic_load(&p[i]->dropped))
+			continue;
+		metric_add(s->m.corrupt, 1);
+		rc = partition_mend(p[i], &err);
+		if (rc == -1)
+			log_error("index could not be made anew", KV("dir", p[i]->dir), KV("error", err.msg));
+	}
+	store_partitions_release(p, n);
+	return rc;
+}
+
 int keep_blooms(struct store *s, bool eager, struct err *err)
 {
 	size_t n;
@@ -187,7 +217,7 @@ int keep_blooms(struct store *s, bool eager, struct err *err)
 	int64_t now = clock_now_ns();
 	int rc = 0;
 
-	for (size_t i = 0; i < n && rc == 0; i++) {
+	for (size_t i = 0; i < n && rc == 0 && !keep_must_stop(s); i++) {
 		bool over = partition_range(p[i]).end <= now;
 		bool quiet = clock_mono_ns() - atomic_load(&p[i]->last_publish_mono_ns) > NS_PER_MIN;
 
@@ -237,7 +267,7 @@ int store_retain(struct store *s, struct err *err)
 void *keep_main(void *arg)
 {
 	struct store *s = arg;
-	int64_t next_merge = 0, next_minute = 0;
+	int64_t next_merge = 0, next_minute = 0, next_mend = 0;
 	struct err err;
 
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
@@ -245,8 +275,7 @@ void *keep_main(void *arg)
 		struct timespec until;
 
 		pthread_mutex_lock(&s->keeper_lock);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec++;
+		until = store_deadline(NS_PER_S);
 		if (!s->keeper_stop)
 			pthread_cond_timedwait(&s->keeper_more, &s->keeper_lock, &until);
 		bool stop = s->keeper_stop;
@@ -255,6 +284,8 @@ void *keep_main(void *arg)
 			return NULL;
 		int64_t now = clock_mono_ns();
 		keep_disk(s);
+		if (now >= next_mend && mend_all(s) == -1)
+			next_mend = now + NS_PER_MIN;
 		if (s->o.merge_interval_ns > 0 && now >= next_merge) {
 			merge_all(s, false, &err);
 			if (keep_blooms(s, false, &err) == -1)
@@ -265,6 +296,7 @@ void *keep_main(void *arg)
 		if (now >= next_minute) {
 			if (keep_retention(s, &err) == -1)
 				log_error("retention failed", KV("error", err.msg));
+			store_retry_left_out(s);
 			next_minute = now + NS_PER_MIN;
 		}
 	}

@@ -2,7 +2,10 @@
  * merged stream by stream in time order; equal timestamps keep the order in which they were written; duplicates go.
  *
  * A segment's level says how often its bytes were rewritten. Segments of one level are merged when FAN_IN of them stand
- * side by side (or, when the day is quiet, as soon as there are two), so a byte is rewritten at most MAX_LEVEL times. */
+ * side by side (or, when the day is quiet, as soon as there are two), so a byte is rewritten at most MAX_LEVEL times.
+ *
+ * A merge may take minutes. It chooses and publishes under the partition's write lock, but reads and writes without it, so
+ * that no flush, and with it no push, waits for it. */
 #include "index/store_internal.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -161,8 +164,15 @@ static int merge_stream(struct merge_out *o, struct merge_source *m, size_t n, s
 
 /* ---- a set of segments ---------------------------------------------------------------------------------------- */
 
-struct row_list {
+struct merge_set {
+	uint64_t *ids;
+	struct segment **segment; /* references, by rank */
+	size_t n;
 	VEC(struct chunk_row) rows; /* sorted by stream, segment rank, time */
+	VEC(struct slice) labels;   /* of the streams in rows, in that order */
+	struct arena arena;
+	uint64_t wal_first, wal_last, new_id;
+	uint32_t level;
 };
 
 static _Thread_local const uint64_t *sort_ids;
@@ -189,25 +199,26 @@ static int cmp_row(const void *a, const void *b)
 	return x->off < y->off ? -1 : x->off > y->off;
 }
 
-static int load_rows(struct sql *sql, const uint64_t *ids, size_t n, struct row_list *out, struct err *err)
+static int load_rows(struct sql *sql, struct merge_set *set, struct err *err)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < set->n; i++) {
 		sqlite3_stmt *st = sql_prepare(sql, SQL_CHUNK_OF_SEGMENT, err);
 		struct chunk_row row;
 		int rc;
 
 		if (st == NULL)
 			return -1;
-		sqlite3_bind_int64(st, 1, (int64_t)ids[i]);
+		sqlite3_bind_int64(st, 1, (int64_t)set->ids[i]);
 		while ((rc = partition_chunk_row(sql, st, &row, err)) == 1)
-			vec_push(&out->rows, row);
-		if (rc == -1)
+			vec_push(&set->rows, row);
+		sqlite3_reset(st);
+		if (rc != 0)
 			return -1;
 	}
-	sort_ids = ids;
-	sort_n = n;
-	if (out->rows.n > 1)
-		qsort(out->rows.v, out->rows.n, sizeof(*out->rows.v), cmp_row);
+	sort_ids = set->ids;
+	sort_n = set->n;
+	if (set->rows.n > 1)
+		qsort(set->rows.v, set->rows.n, sizeof(*set->rows.v), cmp_row);
 	return 0;
 }
 
@@ -227,35 +238,77 @@ static int stream_labels(struct sql *sql, int64_t id, struct arena *a, struct sl
 			 : -1;
 }
 
-static int merge_rows(struct store *s, struct partition *p, const struct row_list *list, const uint64_t *ids,
-		      size_t n_ids, struct segment_writer *w, struct arena *a, struct merge_out *o,
-		      struct err *err)
+static int load_labels(struct sql *sql, struct merge_set *set, struct err *err)
 {
-	struct segment **seg = xcalloc(n_ids, sizeof(struct segment *));
-	struct merge_source *m = xcalloc(n_ids, sizeof(*m));
+	for (size_t i = 0; i < set->rows.n; i++) {
+		if (i > 0 && set->rows.v[i].stream == set->rows.v[i - 1].stream)
+			continue;
+		if (stream_labels(sql, set->rows.v[i].stream, &set->arena, vec_add(&set->labels), err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* All that the index and the folder must say, so that merging needs neither. Under the write lock. */
+static int set_load(struct merge_set *set, struct partition *p, const struct segment_summary *seg, size_t n,
+		    struct err *err)
+{
+	struct sql *sql = partition_writer(p, err);
+
+	set->ids = xmalloc(n * sizeof(*set->ids));
+	set->segment = xcalloc(n, sizeof(struct segment *));
+	set->n = n;
+	set->wal_first = seg[0].wal_first;
+	set->wal_last = seg[n - 1].wal_last;
+	for (size_t i = 0; i < n; i++) {
+		set->ids[i] = seg[i].id;
+		set->level = MAX(set->level, seg[i].level);
+	}
+	if (sql == NULL || load_rows(sql, set, err) == -1 || load_labels(sql, set, err) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		set->segment[i] = partition_segment(p, set->ids[i]);
+		if (set->segment[i] == NULL)
+			return err_set(err, ERR_CORRUPT, "segment %llu cannot be read",
+				       (unsigned long long)set->ids[i]);
+	}
+	return partition_next_segment(p, &set->new_id, err);
+}
+
+static void set_fini(struct merge_set *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		segment_unref(set->segment[i]);
+	free(set->segment);
+	free(set->ids);
+	vec_fini(&set->rows);
+	vec_fini(&set->labels);
+	arena_fini(&set->arena);
+}
+
+static int merge_rows(const struct merge_set *set, struct merge_out *o, struct err *err)
+{
+	struct merge_source *m = xcalloc(set->n, sizeof(*m));
+	const struct chunk_row *rows = set->rows.v;
+	size_t n_streams = 0;
 	int rc = -1;
 
-	for (size_t i = 0; i < n_ids; i++) {
-		seg[i] = partition_segment(p, ids[i]);
-		if (seg[i] == NULL) {
-			err_set(err, ERR_CORRUPT, "segment %llu is missing", (unsigned long long)ids[i]);
-			goto out;
-		}
-	}
-	for (size_t i = 0, j; i < list->rows.n; i = j) {
-		const struct chunk_row *rows = list->rows.v;
+	for (size_t i = 0, j; i < set->rows.n; i = j) {
 		size_t n = 0;
 
-		if (stream_labels(p->writer, rows[i].stream, a, &o->encoded, err) == -1)
+		if (keep_must_stop(o->s)) {
+			err_set(err, ERR_UNAVAILABLE, "stopping");
 			goto out;
-		o->stream = segment_writer_stream(w, o->encoded);
-		for (j = i; j < list->rows.n && rows[j].stream == rows[i].stream;) {
+		}
+		o->encoded = set->labels.v[n_streams++];
+		o->stream = segment_writer_stream(o->w, o->encoded);
+		for (j = i; j < set->rows.n && rows[j].stream == rows[i].stream;) {
 			size_t k = j;
 
-			while (k < list->rows.n && rows[k].stream == rows[i].stream &&
+			while (k < set->rows.n && rows[k].stream == rows[i].stream &&
 			       rows[k].segment == rows[j].segment)
 				k++;
-			m[n] = (struct merge_source){ .segment = seg[rank_of(rows[j].segment)],
+			m[n] = (struct merge_source){ .segment = set->segment[rank_of(rows[j].segment)],
 						      .rank = n,
 						      .row = &rows[j],
 						      .n_rows = k - j,
@@ -269,77 +322,77 @@ static int merge_rows(struct store *s, struct partition *p, const struct row_lis
 	}
 	rc = 0;
 out:
-	for (size_t i = 0; i < n_ids; i++) {
-		segment_unref(seg[i]);
+	for (size_t i = 0; i < set->n; i++) {
 		if (m[i].header_open)
 			chunk_header_fini(&m[i].header);
 		chunk_scratch_fini(&m[i].scratch);
 	}
-	free(seg);
 	free(m);
-	(void)s;
 	return rc;
 }
 
-/* Under the partition's write lock. */
-static int merge_segments(struct store *s, struct partition *p, const struct segment_summary *seg, size_t n,
-			  struct err *err)
+/* Under the merge lock alone: nobody replaces or removes the segments meanwhile. */
+static int write_merged(struct store *s, const struct merge_set *set, struct segment_writer *w,
+			struct publish *pub, struct err *err)
 {
-	struct segment_writer *w = NULL;
-	struct merge_out o = { .s = s };
-	struct row_list list = { 0 };
-	struct publish pub = { 0 };
-	struct arena a;
-	uint64_t *ids = xmalloc(n * sizeof(*ids)), id;
-	int64_t began = clock_mono_ns();
-	uint32_t level = 0;
-	bool published = false;
+	struct merge_out o = { .s = s, .w = w };
 	int rc = -1;
 
-	arena_init(&a);
 	arena_init(&o.text);
-	for (size_t i = 0; i < n; i++) {
-		ids[i] = seg[i].id;
-		level = MAX(level, seg[i].level);
-	}
-	struct sql *sql = partition_writer(p, err);
-	if (sql == NULL || load_rows(sql, ids, n, &list, err) == -1 ||
-	    partition_next_segment(p, &id, err) == -1 || segment_writer_open(p->dir, id, &w, err) == -1)
-		goto out;
-	o.w = w;
-	if (merge_rows(s, p, &list, ids, n, w, &a, &o, err) == -1)
+	if (merge_rows(set, &o, err) == -1)
 		goto out;
 	if (o.n_bad > 0) {
 		err_set(err, ERR_CORRUPT, "%llu damaged blocks: the segments stay as they are",
 			(unsigned long long)o.n_bad);
 		goto out;
 	}
-	if (segment_writer_finish(w, seg[0].wal_first, seg[n - 1].wal_last, level + 1, ids, n, &pub.summary,
-				  err) == -1)
-		goto out;
-	pub.segment = w;
-	pub.streams = segment_writer_streams(w);
-	pub.replaces = ids;
-	pub.n_replaces = n;
-	if (partition_publish(p, &pub, err) == -1)
-		goto out;
-	published = true;
-	metric_add(s->m.merges, 1);
+	rc = segment_writer_finish(w, set->wal_first, set->wal_last, set->level + 1,
+				   trace_keys_fingerprint(s->o.keys), set->ids, set->n, &pub->summary, err);
 	metric_add(s->m.merged_raw, o.raw_bytes);
 	metric_add(s->m.duplicates, o.n_duplicates);
-	log_info("merged segments", KV("dir", p->dir), KVI("segments", n), KVI("level", level + 1),
-		 KVI("entries", o.n_entries), KVI("raw", o.raw_bytes), KVI("bytes", pub.summary.size),
-		 KVF("seconds", (double)(clock_mono_ns() - began) / 1e9));
-	rc = 0;
 out:
-	segment_writer_close(w, published);
-	arena_fini(&a);
 	arena_fini(&o.text);
 	vec_fini(&o.pending);
 	vec_fini(&o.tokens);
 	trace_found_fini(&o.found);
-	vec_fini(&list.rows);
-	free(ids);
+	return rc;
+}
+
+static int publish_merged(struct partition *p, struct publish *pub, struct err *err)
+{
+	int rc = -1;
+
+	pthread_mutex_lock(&p->write_lock);
+	if (atomic_load(&p->dropped))
+		err_set(err, ERR_NOT_FOUND, "the day was dropped");
+	else
+		rc = partition_publish(p, pub, err);
+	pthread_mutex_unlock(&p->write_lock);
+	return rc;
+}
+
+static int merge_set_of(struct store *s, struct partition *p, const struct merge_set *set, struct err *err)
+{
+	struct segment_writer *w = NULL;
+	struct publish pub = { .replaces = set->ids, .n_replaces = set->n };
+	int64_t began = clock_mono_ns();
+	int rc = -1;
+
+	if (segment_writer_open(p->dir, set->new_id, &w, err) == -1)
+		return -1;
+	if (write_merged(s, set, w, &pub, err) == 0) {
+		pub.segment = w;
+		pub.streams = segment_writer_streams(w);
+		rc = publish_merged(p, &pub, err);
+	}
+	if (rc == 0) {
+		metric_add(s->m.merges, 1);
+		log_info("merged segments", KV("dir", p->dir), KVI("segments", set->n),
+			 KVI("level", set->level + 1), KVI("entries", pub.summary.n_entries),
+			 KVI("raw", pub.summary.raw_bytes), KVI("bytes", pub.summary.size),
+			 KVF("seconds", (double)(clock_mono_ns() - began) / 1e9));
+	}
+	segment_writer_close(w, rc == 0 || pub.in_doubt);
 	return rc;
 }
 
@@ -368,31 +421,52 @@ static size_t choose(const struct store *s, const struct segment_summary *g, con
 	return 0;
 }
 
-int merge_partition(struct store *s, struct partition *p, bool eager, bool *did, struct err *err)
+/* 1: the set is loaded, 0: nothing to merge. */
+static int prepare(struct store *s, struct partition *p, bool eager, struct merge_set *set, struct err *err)
 {
 	struct segment_summary *g = NULL;
 	uint64_t *n_chunks = NULL;
 	size_t n = 0, from = 0;
 	int rc = -1;
 
-	*did = false;
 	pthread_mutex_lock(&p->write_lock);
-	struct sql *sql = atomic_load(&p->dropped) ? NULL : partition_writer(p, err);
-	if (sql == NULL) {
-		rc = atomic_load(&p->dropped) ? 0 : -1;
+	if (atomic_load(&p->dropped)) {
+		rc = 0;
 		goto out;
 	}
-	if (partition_segments(sql, &g, &n_chunks, &n, err) == -1)
+	struct sql *sql = partition_writer(p, err);
+	if (sql == NULL || partition_segments(sql, &g, &n_chunks, &n, err) == -1)
 		goto out;
-	rc = 0;
 	size_t count = choose(s, g, n_chunks, n, eager, &from);
-	if (count > 0) {
-		rc = merge_segments(s, p, g + from, count, err);
-		*did = rc == 0;
-	}
+	if (count == 0)
+		rc = 0;
+	else if (set_load(set, p, g + from, count, err) == 0)
+		rc = 1;
 out:
 	pthread_mutex_unlock(&p->write_lock);
 	free(g);
 	free(n_chunks);
+	return rc;
+}
+
+int merge_partition(struct store *s, struct partition *p, bool eager, bool *did, struct err *err)
+{
+	struct merge_set set = { 0 };
+
+	*did = false;
+	if (atomic_load(&p->merge_blocked))
+		return 0;
+	arena_init(&set.arena);
+	pthread_mutex_lock(&p->merge_lock);
+	int rc = prepare(s, p, eager, &set, err);
+	if (rc == 1) {
+		rc = merge_set_of(s, p, &set, err);
+		*did = rc == 0;
+	}
+	/* Damage does not go away by reading it again; a restart tries once more. */
+	if (rc == -1 && err->code == ERR_CORRUPT)
+		atomic_store(&p->merge_blocked, true);
+	pthread_mutex_unlock(&p->merge_lock);
+	set_fini(&set);
 	return rc;
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { MAX_IDLE_READERS = 4 };
 static const char BLOOM_MAGIC[8] = { 'S', 'P', 'B', 'L', 'O', 'O', 'M', '1' };
 
 /* ---- opening and closing -------------------------------------------------------------------------------------- */
@@ -59,7 +60,25 @@ static int note_bucket_width(struct partition *p, int64_t bucket_ns, struct err 
 	if (p->bucket_ns > 0)
 		return 0;
 	p->bucket_ns = bucket_ns;
+	if (sql_meta_set(p->writer, "trace_keys", (int64_t)trace_keys_fingerprint(p->keys), err) == -1)
+		return -1;
 	return sql_meta_set(p->writer, "trace_bucket_ns", bucket_ns, err);
+}
+
+/* What the index says of itself, after opening it. */
+static int load_meta(struct partition *p, int64_t bucket_ns, struct err *err)
+{
+	int64_t wal_pos = 0, bloom = 0, keys = 0;
+
+	if (note_bucket_width(p, bucket_ns, err) == -1 ||
+	    sql_meta_get(p->writer, "wal_pos", &wal_pos, err) == -1 ||
+	    sql_meta_get(p->writer, "bloom_blocks", &bloom, err) == -1 ||
+	    sql_meta_get(p->writer, "trace_keys", &keys, err) == -1)
+		return -1;
+	atomic_store(&p->wal_pos, (uint64_t)wal_pos);
+	atomic_store(&p->bloom_blocks, (uint64_t)bloom);
+	atomic_store(&p->other_keys, (uint64_t)keys != trace_keys_fingerprint(p->keys));
+	return 0;
 }
 
 int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool create,
@@ -68,7 +87,6 @@ int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool 
 	struct partition *p = xcalloc(1, sizeof(*p));
 	struct buf name;
 	char day_text[16];
-	int64_t v = 0;
 
 	buf_init(&name);
 	tenant_dir_name(&name, tenant);
@@ -76,9 +94,12 @@ int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool 
 	p->dir = xasprintf("%s/tenants/%s/%s", data_dir, name.p, day_text);
 	buf_fini(&name);
 	p->tenant = xasprintf("%.*s", SLICE_ARG(tenant));
+	p->data_dir = xstrdup(data_dir);
 	p->day = day;
+	p->keys = keys;
 	atomic_store(&p->refs, 1);
 	atomic_store(&p->bloom_fd, -1);
+	pthread_mutex_init(&p->merge_lock, NULL);
 	pthread_mutex_init(&p->write_lock, NULL);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_rwlock_init(&p->segments_lock, NULL);
@@ -86,13 +107,8 @@ int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool 
 		goto fail;
 	if (open_index(data_dir, p->dir, create, keys, bucket_ns, &p->writer, err) == -1)
 		goto fail;
-	if (note_bucket_width(p, bucket_ns, err) == -1 || sql_meta_get(p->writer, "wal_pos", &v, err) == -1)
+	if (load_meta(p, bucket_ns, err) == -1)
 		goto fail;
-	atomic_store(&p->wal_pos, (uint64_t)v);
-	v = 0;
-	if (sql_meta_get(p->writer, "bloom_blocks", &v, err) == -1)
-		goto fail;
-	atomic_store(&p->bloom_blocks, (uint64_t)v);
 	atomic_store(&p->last_used_mono_ns, clock_mono_ns());
 	atomic_store(&p->last_publish_mono_ns, clock_mono_ns());
 	atomic_store(&p->maybe_mergeable, true);
@@ -129,13 +145,50 @@ void partition_unref(struct partition *p)
 	close_handles(p);
 	vec_fini(&p->idle_readers);
 	vec_fini(&p->open_segments);
+	vec_fini(&p->in_doubt);
 	sql_close(p->writer);
+	pthread_mutex_destroy(&p->merge_lock);
 	pthread_mutex_destroy(&p->write_lock);
 	pthread_mutex_destroy(&p->lock);
 	pthread_rwlock_destroy(&p->segments_lock);
 	free(p->tenant);
+	free(p->data_dir);
 	free(p->dir);
 	free(p);
+}
+
+int partition_mend(struct partition *p, struct err *err)
+{
+	char *path = index_path(p->dir);
+	int rc = -1;
+
+	pthread_mutex_lock(&p->merge_lock);
+	pthread_mutex_lock(&p->write_lock);
+	pthread_rwlock_wrlock(&p->segments_lock);
+	if (atomic_load(&p->dropped) || !atomic_load(&p->index_damaged)) {
+		rc = 0; /* somebody else was faster */
+		goto out;
+	}
+	pthread_mutex_lock(&p->lock);
+	close_handles(p);
+	pthread_mutex_unlock(&p->lock);
+	sql_close(p->writer);
+	p->writer = NULL;
+	log_error("damaged index: made anew from the segments", KV("path", path));
+	if (file_exists(path) && partition_quarantine(p->data_dir, path, err) == -1)
+		goto out;
+	if (open_index(p->data_dir, p->dir, true, p->keys, p->bucket_ns, &p->writer, err) == -1 ||
+	    load_meta(p, p->bucket_ns, err) == -1)
+		goto out;
+	p->in_doubt.n = 0; /* they were taken in */
+	atomic_store(&p->index_damaged, false);
+	rc = 0;
+out:
+	pthread_rwlock_unlock(&p->segments_lock);
+	pthread_mutex_unlock(&p->write_lock);
+	pthread_mutex_unlock(&p->merge_lock);
+	free(path);
+	return rc;
 }
 
 void partition_close_idle(struct partition *p)
@@ -147,7 +200,7 @@ void partition_close_idle(struct partition *p)
 	if (pthread_rwlock_trywrlock(&p->segments_lock) == 0) {
 		pthread_mutex_lock(&p->lock);
 		if (p->writer != NULL) {
-			sql_exec(p->writer, "PRAGMA wal_checkpoint(TRUNCATE)", &ignored);
+			sql_checkpoint(p->writer, &ignored);
 			sql_close(p->writer);
 			p->writer = NULL;
 		}
@@ -188,6 +241,11 @@ int partition_read_begin(struct partition *p, struct partition_reader *r, struct
 {
 	*r = (struct partition_reader){ .p = p };
 	pthread_rwlock_rdlock(&p->segments_lock);
+	if (atomic_load(&p->dropped)) {
+		/* Another partition may stand in the same folder by now. */
+		pthread_rwlock_unlock(&p->segments_lock);
+		return err_set(err, ERR_NOT_FOUND, "%s was dropped", p->dir);
+	}
 	atomic_store(&p->last_used_mono_ns, clock_mono_ns());
 	pthread_mutex_lock(&p->lock);
 	if (p->idle_readers.n > 0)
@@ -214,13 +272,12 @@ void partition_read_end(struct partition_reader *r)
 	for (size_t i = 0; i < SQL_N_STMTS; i++)
 		if (r->sql->stmt[i] != NULL)
 			sqlite3_reset(r->sql->stmt[i]);
-	if (sql_exec(r->sql, "COMMIT", &ignored) == -1) {
-		sql_close(r->sql);
-	} else {
-		pthread_mutex_lock(&r->p->lock);
-		vec_push(&r->p->idle_readers, r->sql);
-		pthread_mutex_unlock(&r->p->lock);
-	}
+	bool good = sql_exec(r->sql, "COMMIT", &ignored) == 0;
+	pthread_mutex_lock(&r->p->lock);
+	if (good && r->p->idle_readers.n < MAX_IDLE_READERS)
+		vec_push(&r->p->idle_readers, TAKE(r->sql));
+	pthread_mutex_unlock(&r->p->lock);
+	sql_close(r->sql);
 	pthread_rwlock_unlock(&r->p->segments_lock);
 }
 
@@ -406,8 +463,10 @@ int partition_chunk_row(struct sql *sql, sqlite3_stmt *st, struct chunk_row *out
 		return rc;
 	for (int i = 0; i < 13; i++)
 		v[i] = sqlite3_column_int64(st, i);
-	if ((uint64_t)sqlite3_column_int64(st, 13) != row_sum(v))
-		return err_set(err, ERR_CORRUPT, "index %s: a chunk row is damaged", sql->path);
+	if ((uint64_t)sqlite3_column_int64(st, 13) != row_sum(v)) {
+		err_set(err, ERR_CORRUPT, "index %s: a chunk row is damaged", sql->path);
+		return 2;
+	}
 	*out = (struct chunk_row){ .stream = v[0],
 				   .segment = (uint64_t)v[1],
 				   .seq = (uint64_t)v[2],
@@ -755,6 +814,40 @@ static int publish_rows(struct sql *sql, const struct publish *pub, struct err *
 	return 0;
 }
 
+/* Once tokens of two sets of keys are mixed, the index can answer for neither. */
+static int note_mixed_keys(struct partition *p, struct sql *sql, struct err *err)
+{
+	return atomic_load(&p->other_keys) ? sql_meta_set(sql, "trace_keys", 0, err) : 0;
+}
+
+/* Each attempt writes over the one before, so only the latest can come back; a few are kept to be on the safe side. */
+static void doubt(struct partition *p, uint64_t id)
+{
+	enum { KEPT = 4 };
+	char path[4096];
+	struct err ignored;
+
+	if (p->in_doubt.n == KEPT) {
+		segment_path(path, sizeof(path), p->dir, p->in_doubt.v[0]);
+		file_unlink(path, &ignored);
+		memmove(p->in_doubt.v, p->in_doubt.v + 1, --p->in_doubt.n * sizeof(*p->in_doubt.v));
+	}
+	vec_push(&p->in_doubt, id);
+}
+
+/* The transaction after them is committed: a crash cannot bring them back, so their files may go. */
+static void settle_doubts(struct partition *p)
+{
+	char path[4096];
+	struct err ignored;
+
+	for (size_t i = 0; i < p->in_doubt.n; i++) {
+		segment_path(path, sizeof(path), p->dir, p->in_doubt.v[i]);
+		file_unlink(path, &ignored);
+	}
+	p->in_doubt.n = 0;
+}
+
 /* Takes replaced segments out of the set of open ones; their files go when the last reader leaves. */
 static void retire_segments(struct partition *p, const uint64_t *ids, size_t n)
 {
@@ -795,7 +888,7 @@ static void forget_bloom(struct partition *p)
 		close(fd);
 }
 
-int partition_publish(struct partition *p, const struct publish *pub, struct err *err)
+int partition_publish(struct partition *p, struct publish *pub, struct err *err)
 {
 	struct sql *sql = partition_writer(p, err);
 	struct err ignored;
@@ -806,10 +899,17 @@ int partition_publish(struct partition *p, const struct publish *pub, struct err
 		forget_bloom(p);
 	if (sql_exec(sql, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
-	if (publish_rows(sql, pub, err) == -1 || sql_exec(sql, "COMMIT", err) == -1) {
+	if (publish_rows(sql, pub, err) == -1 || note_mixed_keys(p, sql, err) == -1) {
 		sql_exec(sql, "ROLLBACK", &ignored);
 		return -1;
 	}
+	if (sql_exec(sql, "COMMIT", err) == -1) {
+		sql_exec(sql, "ROLLBACK", &ignored);
+		pub->in_doubt = true;
+		doubt(p, pub->summary.id);
+		return -1;
+	}
+	settle_doubts(p);
 	if (pub->wal_pos != 0) {
 		atomic_store(&p->wal_pos, pub->wal_pos);
 		atomic_store(&p->last_publish_mono_ns, clock_mono_ns());

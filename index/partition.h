@@ -3,7 +3,9 @@
  * Readers and the publisher of new segments do not wait for each other: SQLite's own snapshots keep them apart. What a
  * reader must do under one pin (partition_read_begin … partition_read_end) is read rows and take references on the
  * segments they name; a replaced segment is unlinked only when nobody holds it.
- * Publishing (flush, merge, retention) is serialised by the partition's write mutex. */
+ * Publishing (flush, merge, retention) is serialised by the partition's write mutex. A merge reads and writes for long
+ * without it, so that no flush has to wait; merge_lock keeps others from changing the set of segments meanwhile (a flush
+ * only adds to it). */
 #ifndef INDEX_PARTITION_H
 #define INDEX_PARTITION_H
 
@@ -19,9 +21,12 @@
 struct partition {
 	_Atomic int refs;
 	char *tenant;
-	char *dir;
+	char *data_dir, *dir;
 	int64_t day;
-	int64_t bucket_ns;	    /* width of its trace index's time buckets */
+	int64_t bucket_ns;	       /* width of its trace index's time buckets */
+	const struct trace_keys *keys; /* borrowed */
+	pthread_mutex_t
+		merge_lock; /* held by whoever replaces or removes segments; taken before write_lock */
 	pthread_mutex_t write_lock; /* held while publishing; also protects writer */
 	struct sql *writer;
 	pthread_rwlock_t segments_lock; /* readers pin; the publisher takes it to retire segments */
@@ -35,7 +40,11 @@ struct partition {
 	_Atomic int bloom_fd;
 	_Atomic bool maybe_mergeable; /* published to since a quiet look found nothing to merge */
 	_Atomic bool dropped;	      /* retention removed the folder */
+	_Atomic bool merge_blocked;   /* a damaged block was met: merging again would only fail again */
+	_Atomic bool other_keys;      /* tokens of other trace keys than today's: its index is not asked */
+	_Atomic bool index_damaged;   /* to be made anew: partition_mend */
 	_Atomic uint64_t n_missing;   /* segments that could not be opened */
+	VEC(uint64_t) in_doubt;	      /* under write_lock: see partition_publish */
 };
 
 struct chunk_row {
@@ -74,7 +83,7 @@ bool partition_may_hold(struct partition *p, const struct trace_group *groups, s
 /* Time windows in which entries with a token of each group may stand; merged, ascending. malloc'd. */
 int partition_trace_windows(struct partition_reader *r, const struct trace_group *groups, size_t n_groups,
 			    struct timerange **out, size_t *n, struct err *err);
-/* 1 a row, 0 end, -1 error or a row whose checksum is wrong (ERR_CORRUPT). */
+/* 1 a row, 0 end, 2 a row whose checksum is wrong (err says so; the next call goes on), -1 error. */
 int partition_chunk_row(struct sql *sql, sqlite3_stmt *st, struct chunk_row *out, struct err *err);
 /* Streams (id, labels) that fulfil all matchers: fn for each; encoded dies with the call. */
 int partition_match_streams(struct sql *sql, const struct matcher *m, size_t n,
@@ -92,19 +101,25 @@ struct publish {
 	struct trace_pair *pairs; /* sorted by bucket, token; unique */
 	size_t n_pairs;
 	uint64_t wal_pos; /* 0: leave as it is (merge) */
+	bool in_doubt;	  /* out, on failure: keep the segment's file */
 };
-/* The caller holds write_lock. One transaction; durable when it returns 0. */
-int partition_publish(struct partition *p, const struct publish *pub, struct err *err);
+/* The caller holds write_lock. One transaction; durable when it returns 0. If the commit itself fails, a crash before the
+ * next transaction may still find it committed: the file must stay, and is remembered until a commit succeeds. */
+int partition_publish(struct partition *p, struct publish *pub, struct err *err);
 int partition_next_segment(struct partition *p, uint64_t *out, struct err *err); /* under write_lock */
 struct sql *partition_writer(struct partition *p, struct err *err);		 /* under write_lock */
 /* Segments by wal_first. malloc'd; n_chunks by the same index. */
 int partition_segments(struct sql *sql, struct segment_summary **out, uint64_t **n_chunks, size_t *n,
 		       struct err *err);
 int partition_build_bloom(struct partition *p, struct err *err);
+/* If the index is marked as damaged: moves it to quarantine and makes it anew from the segments. Takes merge_lock and write_lock; readers wait. */
+int partition_mend(struct partition *p, struct err *err);
 
 /* ---- making the index anew (rebuild.c) */
 int partition_rebuild(const char *dir, const struct trace_keys *keys, int64_t bucket_ns, struct err *err);
-int partition_remove_orphans(struct partition *p, size_t *n_removed, struct err *err);
+/* Removes what a crash left behind. oldest_wal: number of the oldest log file, 0 if there is none. A segment that the
+ * index does not name, but whose entries the log no longer holds, means that the index has lost rows: it is mended. */
+int partition_remove_orphans(struct partition *p, uint64_t oldest_wal, size_t *n_removed, struct err *err);
 int partition_quarantine(const char *data_dir, const char *path, struct err *err);
 
 /* Parts of publishing that rebuilding uses, inside its own transaction. */

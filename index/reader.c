@@ -3,6 +3,7 @@
 #include "index/snapshot.h"
 #include "base/log.h"
 #include "index/sorted.h"
+#include "index/store_internal.h"
 
 #include <assert.h>
 
@@ -91,6 +92,7 @@ static int note_damage(struct reader *r, struct err *err)
 	if (err->code != ERR_CORRUPT)
 		return -1;
 	r->stats.corrupt_blocks++;
+	metric_add(r->snap->store->m.corrupt, 1);
 	log_error("damaged block skipped", KV("error", err->msg));
 	return 0;
 }
@@ -126,6 +128,8 @@ static int load_block(struct reader *r, struct open_chunk *c, const struct sourc
 		r->stats.blocks_skipped++;
 		return 0;
 	}
+	/* Duplicates are told apart by their lines, so gathering needs them even if the query does not. */
+	bool with_lines = !hint->no_lines || r->merged;
 	chunk_scratch_reset(scratch);
 	int rc = c->codec->block_may_match(&c->h, i, src, hint->needles, hint->n_needles, scratch, err);
 	r->stats.bytes_decompressed += scratch->text.n;
@@ -134,13 +138,13 @@ static int load_block(struct reader *r, struct open_chunk *c, const struct sourc
 		r->stats.bytes_compressed += b->text_comp;
 		r->stats.lines += b->n_entries;
 	}
-	if (rc == 1 && c->codec->block_read(&c->h, i, src, !hint->no_lines, scratch, err) == -1)
+	if (rc == 1 && c->codec->block_read(&c->h, i, src, with_lines, scratch, err) == -1)
 		rc = -1;
 	if (rc == -1)
 		return note_damage(r, err);
 	if (rc == 1) {
 		r->stats.blocks_read++;
-		r->stats.bytes_compressed += (hint->no_lines ? 0 : b->text_comp) + b->table_comp;
+		r->stats.bytes_compressed += (with_lines ? b->text_comp : 0) + b->table_comp;
 		r->stats.bytes_decompressed +=
 			scratch->table.n + (hint->n_needles == 0 ? scratch->text.n : 0);
 		r->stats.lines += scratch->n;

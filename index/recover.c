@@ -62,7 +62,7 @@ out:
 /* ---- partitions ----------------------------------------------------------------------------------------------- */
 
 static int load_day(struct store *s, struct slice tenant, const char *tenant_dir, const char *name,
-		    struct err *err)
+		    uint64_t oldest_wal, struct err *err)
 {
 	struct partition *p;
 	size_t n_orphans;
@@ -82,17 +82,21 @@ static int load_day(struct store *s, struct slice tenant, const char *tenant_dir
 		log_error("partition left out", KVS("tenant", tenant), KV("day", name),
 			  KV("error", err->msg));
 		metric_add(s->m.corrupt, 1);
+		store_leave_out(s, tenant, day); /* the keeper tries again */
 		return 0;
 	}
 	vec_push(&s->partitions, p);
-	if (partition_remove_orphans(p, &n_orphans, err) == -1)
+	if (partition_remove_orphans(p, oldest_wal, &n_orphans, err) == -1)
 		log_warn("files left behind by a crash stay", KV("dir", p->dir), KV("error", err->msg));
 	else if (n_orphans > 0)
 		log_info("removed files left behind by a crash", KV("dir", p->dir), KVI("files", n_orphans));
+	/* There may be hundreds of days, and each open index is three descriptors and a cache. */
+	partition_close_idle(p);
 	return 0;
 }
 
-static int load_tenant(struct store *s, const char *tenants_dir, const char *name, struct err *err)
+static int load_tenant(struct store *s, const char *tenants_dir, const char *name, uint64_t oldest_wal,
+		       struct err *err)
 {
 	char *dir = xasprintf("%s/%s", tenants_dir, name);
 	DIR *d = opendir(dir);
@@ -103,7 +107,7 @@ static int load_tenant(struct store *s, const char *tenants_dir, const char *nam
 	if (d != NULL && tenant_from_dir_name(&tenant, slice_cstr(name)))
 		for (struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;)
 			if (e->d_name[0] != '.')
-				rc = load_day(s, buf_slice(&tenant), dir, e->d_name, err);
+				rc = load_day(s, buf_slice(&tenant), dir, e->d_name, oldest_wal, err);
 	if (d != NULL)
 		closedir(d);
 	buf_fini(&tenant);
@@ -115,13 +119,19 @@ int store_load_partitions(struct store *s, struct err *err)
 {
 	char *dir = xasprintf("%s/tenants", s->dir);
 	DIR *d = NULL;
+	struct wal_file *files = NULL;
+	size_t n_files = 0;
 	int rc = file_mkdirs(dir, err);
 
+	if (rc == 0)
+		rc = wal_list(s->wal_dir, &files, &n_files, err);
+	uint64_t oldest_wal = n_files > 0 ? files[0].number : 0;
+	free(files);
 	if (rc == 0 && (d = opendir(dir)) == NULL)
 		rc = err_errno(err, "open directory %s", dir);
 	for (struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;)
 		if (e->d_name[0] != '.')
-			rc = load_tenant(s, dir, e->d_name, err);
+			rc = load_tenant(s, dir, e->d_name, oldest_wal, err);
 	if (d != NULL)
 		closedir(d);
 	metric_set(s->m.partitions, (int64_t)s->partitions.n);
@@ -132,10 +142,61 @@ int store_load_partitions(struct store *s, struct err *err)
 /* ---- days that retention dropped ------------------------------------------------------------------------------ */
 
 /* "<data>/dropped": one line a dropped day, "tenant-dir YYYY-MM-DD wal-number". What the log holds of such a day, up to
- * that file, must not come back. The list is emptied when those files are gone. */
+ * that file, must not come back. Lines whose files are gone are left out when the list is written again. */
+struct dropped_day {
+	struct slice tenant_dir;
+	int64_t day;
+	uint64_t wal_number;
+};
+
 static char *dropped_path(const struct store *s)
 {
 	return xasprintf("%s/dropped", s->dir);
+}
+
+/* Takes one line; false if it is none of ours. */
+static bool next_dropped(struct slice *rest, struct dropped_day *d)
+{
+	size_t nl = slice_find_byte(*rest, '\n');
+	struct slice line = nl == SLICE_NONE ? *rest : slice_sub(*rest, 0, nl);
+	size_t a = slice_find_byte(line, ' ');
+
+	*rest = slice_from(*rest, nl == SLICE_NONE ? rest->n : nl + 1);
+	if (a == SLICE_NONE || line.n < a + 13)
+		return false;
+	d->tenant_dir = slice_sub(line, 0, a);
+	return clock_parse_day(slice_sub(line, a + 1, 10), &d->day) &&
+	       slice_to_u64(slice_from(line, a + 12), &d->wal_number);
+}
+
+/* The lines that still matter. */
+static int read_dropped(struct store *s, const char *path, struct buf *out, struct err *err)
+{
+	struct wal_file *files;
+	struct dropped_day d;
+	struct buf all;
+	size_t n;
+	int rc = -1;
+
+	if (!file_exists(path))
+		return 0;
+	if (wal_list(s->wal_dir, &files, &n, err) == -1)
+		return -1;
+	buf_init(&all);
+	if (file_read_all(path, 64 << 20, &all, err) == 0) {
+		struct slice rest = buf_slice(&all);
+
+		while (rest.n > 0) {
+			struct slice line = rest;
+
+			if (next_dropped(&rest, &d) && n > 0 && d.wal_number >= files[0].number)
+				buf_add(out, slice_sub(line, 0, line.n - rest.n));
+		}
+		rc = 0;
+	}
+	buf_fini(&all);
+	free(files);
+	return rc;
 }
 
 int store_note_dropped(struct store *s, const struct partition *p, uint64_t wal_number, struct err *err)
@@ -143,12 +204,10 @@ int store_note_dropped(struct store *s, const struct partition *p, uint64_t wal_
 	char *path = dropped_path(s);
 	char day[16];
 	struct buf b;
-	int rc = 0;
+	int rc = -1;
 
 	buf_init(&b);
-	if (file_exists(path))
-		rc = file_read_all(path, 16 << 20, &b, err);
-	if (rc == 0) {
+	if (read_dropped(s, path, &b, err) == 0) {
 		tenant_dir_name(&b, slice_cstr(p->tenant));
 		clock_format_day(day, p->day);
 		buf_printf(&b, " %s %llu\n", day, (unsigned long long)wal_number);
@@ -159,12 +218,6 @@ int store_note_dropped(struct store *s, const struct partition *p, uint64_t wal_
 	return rc;
 }
 
-struct dropped_day {
-	struct slice tenant_dir;
-	int64_t day;
-	uint64_t wal_number;
-};
-
 struct replay {
 	struct store *s;
 	struct head *head;
@@ -172,26 +225,20 @@ struct replay {
 	struct buf dropped_text, dir;
 	VEC(struct dropped_day) dropped;
 	uint64_t n_skipped;
+	/* the day asked for last, of this file: neighbours in the log nearly always share it */
+	struct buf last_tenant;
+	int64_t last_day;
+	bool last_known, last_covered;
 };
 
 static void parse_dropped(struct replay *r)
 {
 	struct slice rest = buf_slice(&r->dropped_text);
+	struct dropped_day d;
 
-	while (rest.n > 0) {
-		size_t nl = slice_find_byte(rest, '\n');
-		struct slice line = nl == SLICE_NONE ? rest : slice_sub(rest, 0, nl);
-		size_t a = slice_find_byte(line, ' ');
-		struct dropped_day d;
-
-		rest = slice_from(rest, nl == SLICE_NONE ? rest.n : nl + 1);
-		if (a == SLICE_NONE || line.n < a + 13)
-			continue;
-		d.tenant_dir = slice_sub(line, 0, a);
-		if (clock_parse_day(slice_sub(line, a + 1, 10), &d.day) &&
-		    slice_to_u64(slice_from(line, a + 12), &d.wal_number))
+	while (rest.n > 0)
+		if (next_dropped(&rest, &d))
 			vec_push(&r->dropped, d);
-	}
 }
 
 static bool was_dropped(struct replay *r, struct slice tenant, int64_t day)
@@ -209,22 +256,32 @@ static bool was_dropped(struct replay *r, struct slice tenant, int64_t day)
 
 /* ---- replay --------------------------------------------------------------------------------------------------- */
 
+/* Are the file's entries of this day in its partition already, or gone with it? */
+static bool is_covered(struct replay *r, struct slice tenant, int64_t day)
+{
+	struct err ignored;
+
+	if (r->last_known && r->last_day == day && slice_eq(buf_slice(&r->last_tenant), tenant))
+		return r->last_covered;
+	struct partition *p = store_partition(r->s, tenant, day, false, &ignored);
+	r->last_covered =
+		was_dropped(r, tenant, day) || (p != NULL && atomic_load(&p->wal_pos) >= r->wal_number);
+	partition_unref(p);
+	buf_reset(&r->last_tenant);
+	buf_add(&r->last_tenant, tenant);
+	r->last_day = day;
+	r->last_known = true;
+	return r->last_covered;
+}
+
 /* Entries that their partition holds already, or that retention took, do not come back. */
 static bool keep_entry(void *arg, struct slice tenant, int64_t ts)
 {
 	struct replay *r = arg;
-	int64_t day = clock_day_of(ts);
-	struct err ignored;
+	bool skip = is_covered(r, tenant, clock_day_of(ts)) || store_past_retention(r->s, tenant, ts);
 
-	if (store_past_retention(r->s, tenant, ts) || was_dropped(r, tenant, day)) {
-		r->n_skipped++;
-		return false;
-	}
-	struct partition *p = store_partition(r->s, tenant, day, false, &ignored);
-	bool covered = p != NULL && atomic_load(&p->wal_pos) >= r->wal_number;
-	partition_unref(p);
-	r->n_skipped += covered;
-	return !covered;
+	r->n_skipped += skip;
+	return !skip;
 }
 
 static int apply_record(void *arg, struct slice payload, struct err *err)
@@ -244,6 +301,7 @@ static int replay_file(struct replay *r, const struct wal_file *f, struct err *e
 	int64_t began = clock_mono_ns();
 
 	r->wal_number = f->number;
+	r->last_known = false;
 	if (f->damaged_header) {
 		char path[4096];
 
@@ -252,7 +310,7 @@ static int replay_file(struct replay *r, const struct wal_file *f, struct err *e
 		int64_t size = fd == -1 ? 0 : file_size(fd);
 		if (fd != -1)
 			close(fd);
-		if (size >= 56) {
+		if (size > WAL_HEADER_BYTES) {
 			log_error("log file with a damaged header moved to quarantine", KV("path", path));
 			metric_add(r->s->m.corrupt, 1);
 			return partition_quarantine(r->s->dir, path, err);
@@ -275,11 +333,14 @@ static int flush_on_the_way(struct replay *r, struct err *err)
 {
 	if (head_memory(r->head) < r->s->o.head_bytes / 2)
 		return 0;
-	if (flush_head(r->s, r->head, err) == -1)
+	/* A damaged index is met once, and made anew by the second attempt. */
+	if (flush_head(r->s, r->head, err) == -1 &&
+	    (err->code != ERR_CORRUPT || flush_head(r->s, r->head, err) == -1))
 		return -1;
 	uint64_t done = r->head->wal_last;
 	head_unref(r->head);
 	r->head = head_new(done + 1);
+	r->head->find_tokens = r->s->o.keys;
 	return wal_remove_through(r->s->wal_dir, done, err);
 }
 
@@ -294,34 +355,40 @@ int store_replay(struct store *s, struct err *err)
 
 	buf_init(&r.dropped_text);
 	buf_init(&r.dir);
+	buf_init(&r.last_tenant);
 	if (wal_list(s->wal_dir, &files, &n, err) == -1)
 		goto out;
-	if (n > 0 && file_exists(path) && file_read_all(path, 16 << 20, &r.dropped_text, err) == -1)
+	if (n > 0 && file_exists(path) && file_read_all(path, 64 << 20, &r.dropped_text, err) == -1)
 		goto out;
 	parse_dropped(&r);
-	/* Numbers never go back below what a partition covers, or new entries would look old. */
+	/* Numbers never go back below what was flushed or replayed (those files may be gone by the time the next
+	 * one is begun), or new entries would look covered. */
+	if (n > 0)
+		next = MAX(next, files[n - 1].number + 1);
 	for (size_t i = 0; i < s->partitions.n; i++)
 		next = MAX(next, atomic_load(&s->partitions.v[i]->wal_pos) + 1);
 	for (size_t i = 0; i < r.dropped.n; i++)
 		next = MAX(next, r.dropped.v[i].wal_number + 1);
 	r.head = head_new(n > 0 ? files[0].number : next);
+	r.head->find_tokens = s->o.keys;
 	for (size_t i = 0; i < n; i++) {
 		if (replay_file(&r, &files[i], err) == -1)
 			goto out;
-		/* A disk that is full now must not stop the start: the log keeps what cannot be flushed yet. */
-		if (flush_on_the_way(&r, err) == -1) {
-			if (err->code != ERR_UNAVAILABLE && err->code != ERR_IO)
-				goto out;
+		/* Neither a disk that is full now nor damage stops the start: the log keeps what cannot be flushed. */
+		if (flush_on_the_way(&r, err) == -1)
 			log_warn("replayed entries cannot be flushed yet", KV("error", err->msg));
-		}
 	}
 	if (n == 0 && file_unlink(path, err) == -1)
 		goto out;
-	if (wal_open(s->wal_dir, next, &s->wal, err) == -1)
+	if (wal_new(s->wal_dir, next, &s->wal, err) == -1)
 		goto out;
+	/* Nothing can be written now, on a full disk for instance: what is there is served all the same. */
+	if (wal_next(s->wal, err) == -1)
+		store_set_wal_state(s, true, err->msg);
 	r.head->wal_last = wal_number(s->wal);
 	if (r.head->n_entries == 0)
 		r.head->wal_first = wal_number(s->wal);
+	r.head->find_tokens = NULL;
 	s->active = TAKE(r.head);
 	rc = 0;
 out:
@@ -331,5 +398,6 @@ out:
 	vec_fini(&r.dropped);
 	buf_fini(&r.dropped_text);
 	buf_fini(&r.dir);
+	buf_fini(&r.last_tenant);
 	return rc;
 }

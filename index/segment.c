@@ -120,7 +120,7 @@ const struct segment_chunk *segment_writer_get(const struct segment_writer *w, s
 }
 
 static void put_footer(struct segment_writer *w, uint64_t wal_first, uint64_t wal_last, uint32_t level,
-		       const uint64_t *replaces, size_t n_replaces)
+		       uint64_t trace_keys, const uint64_t *replaces, size_t n_replaces)
 {
 	struct buf *b = &w->buf;
 
@@ -128,6 +128,7 @@ static void put_footer(struct segment_writer *w, uint64_t wal_first, uint64_t wa
 	buf_varint(b, wal_first);
 	buf_varint(b, wal_last);
 	buf_varint(b, level);
+	buf_u64le(b, trace_keys);
 	buf_varint(b, n_replaces);
 	for (size_t i = 0; i < n_replaces; i++)
 		buf_varint(b, replaces[i]);
@@ -153,14 +154,15 @@ static void put_footer(struct segment_writer *w, uint64_t wal_first, uint64_t wa
 }
 
 int segment_writer_finish(struct segment_writer *w, uint64_t wal_first, uint64_t wal_last, uint32_t level,
-			  const uint64_t *replaces, size_t n_replaces, struct segment_summary *out,
-			  struct err *err)
+			  uint64_t trace_keys, const uint64_t *replaces, size_t n_replaces,
+			  struct segment_summary *out, struct err *err)
 {
 	struct segment_summary s = { .id = w->id,
 				     .file_id = w->file_id,
 				     .wal_first = wal_first,
 				     .wal_last = wal_last,
 				     .level = level,
+				     .trace_keys = trace_keys,
 				     .first_ts = INT64_MAX,
 				     .last_ts = INT64_MIN };
 	struct slice filters = buf_slice(&w->filters);
@@ -178,7 +180,7 @@ int segment_writer_finish(struct segment_writer *w, uint64_t wal_first, uint64_t
 	if (flush_buf(w, err) == -1 || file_write(w->fd, filters, err) == -1)
 		return -1;
 	uint64_t footer_off = w->off + filters.n;
-	put_footer(w, wal_first, wal_last, level, replaces, n_replaces);
+	put_footer(w, wal_first, wal_last, level, trace_keys, replaces, n_replaces);
 	uint32_t footer_bytes = (uint32_t)w->buf.n;
 	uint64_t footer_sum = hash64_seed(buf_slice(&w->buf), w->file_id);
 	size_t trailer_at = w->buf.n;
@@ -373,6 +375,7 @@ static int parse_footer(const struct segment *s, struct slice bytes, struct aren
 	f->sum.wal_first = cursor_varint(&c);
 	f->sum.wal_last = cursor_varint(&c);
 	f->sum.level = (uint32_t)cursor_varint(&c);
+	f->sum.trace_keys = cursor_u64le(&c);
 	f->n_replaces = cursor_varint(&c);
 	if (f->n_replaces > cursor_left(&c))
 		return damaged(err, s, "impossible footer");
@@ -403,7 +406,8 @@ static int parse_footer(const struct segment *s, struct slice bytes, struct aren
 		k->filter_off = cursor_varint(&c);
 		k->filter_bytes = (uint32_t)cursor_varint(&c);
 		k->filter_sum = cursor_u64le(&c);
-		if (k->stream >= f->n_streams || k->info.total_bytes > f->sum.size || k->off > f->sum.size)
+		if (k->stream >= f->n_streams || k->info.total_bytes > f->sum.size || k->off > f->sum.size ||
+		    k->filter_bytes > f->sum.size || k->filter_off > f->sum.size)
 			c.bad = true;
 		f->sum.n_entries += k->info.n_entries;
 		f->sum.raw_bytes += k->info.raw_bytes;
@@ -413,6 +417,17 @@ static int parse_footer(const struct segment *s, struct slice bytes, struct aren
 	if (c.bad || cursor_left(&c) != 0)
 		return damaged(err, s, "impossible footer");
 	return 0;
+}
+
+bool segment_was_finished(struct segment *s)
+{
+	int64_t size = file_size(s->fd);
+	char magic[4];
+	struct err ignored;
+
+	return size >= HEADER_BYTES + TRAILER_BYTES &&
+	       file_pread(s->fd, magic, 4, (uint64_t)size - TRAILER_BYTES + 12, &ignored) == 0 &&
+	       memcmp(magic, END_MAGIC, 4) == 0;
 }
 
 int segment_read_footer(struct segment *s, struct arena *a, struct segment_footer *out, struct err *err)

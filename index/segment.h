@@ -7,7 +7,7 @@
  *
  * header, 40 bytes:  "SPOORSEG" u32 version u32 flags(refuse unknown) u64 file_id u64 created_ns u64 checksum
  * filters: one fuse filter of trace tokens for each chunk, all together, so that a lookup reads them in one go
- * footer:  u32 "SPFT", varint wal_first, wal_last, level, n_replaces, ids it replaces;
+ * footer:  u32 "SPFT", varint wal_first, wal_last, level, u64 trace_keys, varint n_replaces, ids it replaces;
  *          varint n_streams, per stream: length and encoded labels; varint n_chunks, per chunk: varint stream, off,
  *          header_bytes, total_bytes, svarint first_ts, varint last_ts - first_ts, entries, raw_bytes, filter_off,
  *          filter_bytes, u64 filter checksum
@@ -39,6 +39,7 @@ struct segment_summary {
 	uint64_t size;	  /* of the file */
 	uint64_t n_entries, raw_bytes;
 	int64_t first_ts, last_ts;
+	uint64_t trace_keys; /* fingerprint of the keys with which its filters were made */
 };
 
 /* ---- writing */
@@ -54,8 +55,8 @@ size_t segment_writer_n_chunks(const struct segment_writer *w);
 const struct segment_chunk *segment_writer_get(const struct segment_writer *w, size_t i);
 /* Writes filters, footer and trailer; the file is durable afterwards. */
 int segment_writer_finish(struct segment_writer *w, uint64_t wal_first, uint64_t wal_last, uint32_t level,
-			  const uint64_t *replaces, size_t n_replaces, struct segment_summary *out,
-			  struct err *err);
+			  uint64_t trace_keys, const uint64_t *replaces, size_t n_replaces,
+			  struct segment_summary *out, struct err *err);
 void segment_writer_close(struct segment_writer *w,
 			  bool keep); /* keep false: unlinks the file; NULL is fine */
 
@@ -93,6 +94,8 @@ struct segment_footer {
 	uint64_t *replaces;
 	size_t n_replaces;
 };
+/* Does it end as a finished file does? Says nothing of the rest. */
+bool segment_was_finished(struct segment *s);
 int segment_read_footer(struct segment *s, struct arena *a, struct segment_footer *out, struct err *err);
 
 /* Every entry of one chunk, in time order, to fn (-1 stops). Damaged blocks are skipped and counted. */

@@ -63,8 +63,15 @@ static uint64_t run_ordinal(const struct head_run *run)
 	return n;
 }
 
-static void take_head(struct snapshot *snap, struct head *h, struct slice tenant, const struct matcher *m,
-		      size_t n_matchers, bool want_units)
+/* Runs that hold the tokens, or all streams of the tenant; what a matcher costs is not paid under the lock, for a writer
+ * waits for it. Streams and runs live as long as the head; only a run's fill needs the lock. */
+struct head_candidates {
+	VEC(struct head_stream *) streams;
+	VEC(struct head_run *) runs;
+};
+
+static void head_candidates(const struct snapshot *snap, struct head *h, struct slice tenant,
+			    struct head_candidates *c)
 {
 	pthread_rwlock_rdlock(&h->lock);
 	struct head_tenant *t = head_tenant(h, tenant);
@@ -72,24 +79,44 @@ static void take_head(struct snapshot *snap, struct head *h, struct slice tenant
 		size_t n;
 		struct head_run **runs = head_trace_runs(h, snap->hint.groups, snap->hint.n_groups, &n);
 
-		/* A run names its stream, and a stream belongs to one tenant: it must be this tenant's own object. */
+		/* A run names its stream, and a stream belongs to one tenant: it must be this tenant's own. */
 		for (size_t i = 0; i < n; i++)
-			if (map_get(&t->by_labels, runs[i]->stream->encoded) == runs[i]->stream &&
-			    labels_match(runs[i]->stream->encoded, m, n_matchers))
-				add_run(snap, h, runs[i], run_ordinal(runs[i]), want_units);
+			if (map_get(&t->by_labels, runs[i]->stream->encoded) == runs[i]->stream)
+				vec_push(&c->runs, runs[i]);
 		free(runs);
 	} else if (t != NULL) {
-		for (size_t i = 0; i < t->streams.n; i++) {
-			struct head_stream *st = t->streams.v[i];
-			uint64_t minor = 0;
-
-			if (!labels_match(st->encoded, m, n_matchers))
-				continue;
-			for (const struct head_run *r = st->first; r != NULL; r = r->next)
-				add_run(snap, h, r, minor++, want_units);
-		}
+		vec_reserve(&c->streams, t->streams.n);
+		for (size_t i = 0; i < t->streams.n; i++)
+			c->streams.v[c->streams.n++] = t->streams.v[i];
 	}
 	pthread_rwlock_unlock(&h->lock);
+}
+
+static void take_head(struct snapshot *snap, struct head *h, struct slice tenant, const struct matcher *m,
+		      size_t n_matchers, bool want_units)
+{
+	struct head_candidates c = { 0 };
+	size_t n_streams = 0, n_runs = 0;
+
+	head_candidates(snap, h, tenant, &c);
+	for (size_t i = 0; i < c.streams.n; i++)
+		if (labels_match(c.streams.v[i]->encoded, m, n_matchers))
+			c.streams.v[n_streams++] = c.streams.v[i];
+	for (size_t i = 0; i < c.runs.n; i++)
+		if (labels_match(c.runs.v[i]->stream->encoded, m, n_matchers))
+			c.runs.v[n_runs++] = c.runs.v[i];
+	pthread_rwlock_rdlock(&h->lock);
+	for (size_t i = 0; i < n_streams; i++) {
+		uint64_t minor = 0;
+
+		for (const struct head_run *r = c.streams.v[i]->first; r != NULL; r = r->next)
+			add_run(snap, h, r, minor++, want_units);
+	}
+	for (size_t i = 0; i < n_runs; i++)
+		add_run(snap, h, c.runs.v[i], run_ordinal(c.runs.v[i]), want_units);
+	pthread_rwlock_unlock(&h->lock);
+	vec_fini(&c.streams);
+	vec_fini(&c.runs);
 }
 
 struct partition_take {
@@ -104,6 +131,7 @@ struct partition_take {
 	VEC(int64_t) matched;
 	struct arena scratch;
 	bool want_units;
+	bool by_trace; /* the trace index is asked */
 };
 
 static struct slice id_key(struct partition_take *t, int64_t id)
@@ -183,9 +211,8 @@ static int add_chunk(struct partition_take *t, const struct chunk_row *row, stru
 		snap->stats.chunks_missing++;
 		return 0;
 	}
-	if (snap->hint.n_groups > 0 &&
-	    !segment_filter_may_hold(seg, row->filter_off, row->filter_bytes, row->filter_sum,
-				     snap->hint.groups, snap->hint.n_groups)) {
+	if (t->by_trace && !segment_filter_may_hold(seg, row->filter_off, row->filter_bytes, row->filter_sum,
+						    snap->hint.groups, snap->hint.n_groups)) {
 		snap->stats.chunks_skipped_by_trace++;
 		segment_unref(seg);
 		return 0;
@@ -216,8 +243,9 @@ static int take_rows(struct partition_take *t, sqlite3_stmt *st, bool any_stream
 
 	for (;;) {
 		rc = partition_chunk_row(t->r.sql, st, &row, err);
-		if (rc == -1 && err->code == ERR_CORRUPT) {
+		if (rc == 2) {
 			t->snap->stats.chunks_missing++;
+			atomic_store(&t->p->index_damaged, true);
 			continue;
 		}
 		if (rc != 1)
@@ -294,21 +322,33 @@ static int take_traces(struct partition_take *t, struct err *err)
 	return take_range(t, (struct timerange){ kept[0].start, kept[n_kept - 1].end }, true, err);
 }
 
+/* A damaged index costs its own day, not the whole answer; the keeper makes it anew. Other errors are the caller's. */
+static int note_index_damage(struct snapshot *snap, struct partition *p, const struct err *err)
+{
+	if (err->code != ERR_CORRUPT)
+		return -1;
+	if (!atomic_exchange(&p->index_damaged, true))
+		log_error("damaged index met", KV("error", err->msg));
+	snap->stats.chunks_missing++;
+	return 0;
+}
+
 static int take_partition(struct snapshot *snap, struct partition *p, const struct matcher *m,
 			  size_t n_matchers, bool want_units, struct err *err)
 {
 	struct partition_take t = {
 		.snap = snap, .p = p, .m = m, .n_matchers = n_matchers, .want_units = want_units
 	};
-	bool by_trace = snap->hint.n_groups > 0;
-
-	if (by_trace && !partition_may_hold(p, snap->hint.groups, snap->hint.n_groups))
+	t.by_trace = snap->hint.n_groups > 0 && !atomic_load(&p->other_keys);
+	if (t.by_trace && !partition_may_hold(p, snap->hint.groups, snap->hint.n_groups))
 		return 0;
 	if (partition_read_begin(p, &t.r, err) == -1)
-		return atomic_load(&p->dropped) ? 0 : -1;
+		return atomic_load(&p->dropped) ? 0 : note_index_damage(snap, p, err);
 	arena_init(&t.scratch);
-	int rc = by_trace ? take_traces(&t, err) : take_streams(&t, err);
+	int rc = t.by_trace ? take_traces(&t, err) : take_streams(&t, err);
 	partition_read_end(&t.r);
+	if (rc == -1)
+		rc = note_index_damage(snap, p, err);
 	map_fini(&t.ids);
 	vec_fini(&t.matched);
 	arena_fini(&t.scratch);
@@ -540,6 +580,7 @@ int snapshot_take(struct store *s, struct slice tenant, const struct matcher *m,
 	for (size_t i = 0; i < 2; i++)
 		if (snap->heads[i] != NULL)
 			take_head(snap, snap->heads[i], tenant, m, n_matchers, want_units);
+	snap->stats.chunks_missing += store_n_left_out(s, tenant, hint->range);
 	struct partition **p = store_partitions(s, tenant, hint->range, &n);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = take_partition(snap, p[i], m, n_matchers, want_units, err);

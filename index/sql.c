@@ -44,6 +44,13 @@ int sql_exec(struct sql *s, const char *text, struct err *err)
 	return sqlite3_exec(s->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : sql_fail(s, text, err);
 }
 
+int sql_checkpoint(struct sql *s, struct err *err)
+{
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+	return rc == SQLITE_OK ? 0 : sql_fail(s, "checkpoint", err);
+}
+
 static void lower_limits(sqlite3 *db)
 {
 	sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, 64 << 10);

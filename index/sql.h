@@ -27,7 +27,9 @@ void sql_close(struct sql *s);
 sqlite3_stmt *sql_prepare(struct sql *s, enum sql_stmt which, struct err *err);
 /* 1 a row, 0 done, -1 error. */
 int sql_step(struct sql *s, sqlite3_stmt *st, struct err *err);
-int sql_run(struct sql *s, sqlite3_stmt *st, struct err *err);	/* steps to the end, then resets */
+int sql_run(struct sql *s, sqlite3_stmt *st, struct err *err); /* steps to the end, then resets */
+/* Writes back what stands in SQLite's own log; ERR_UNAVAILABLE if somebody reads it. */
+int sql_checkpoint(struct sql *s, struct err *err);
 int sql_exec(struct sql *s, const char *text, struct err *err); /* constants only */
 int sql_fail(struct sql *s, const char *what, struct err *err); /* -1 with SQLite's message */
 struct slice sql_blob(sqlite3_stmt *st, int column);		/* dies with the next step */

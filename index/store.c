@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 enum { MAX_RECORD = 4 << 20 };
+#define HEAL_INTERVAL_NS NS_PER_S
 
 void store_options_init(struct store_options *o)
 {
@@ -92,6 +93,62 @@ void store_partitions_release(struct partition **p, size_t n)
 	free(p);
 }
 
+void store_leave_out(struct store *s, struct slice tenant, int64_t day)
+{
+	pthread_mutex_lock(&s->partitions_lock);
+	vec_push(&s->left_out, ((struct left_out){ xasprintf("%.*s", SLICE_ARG(tenant)), day }));
+	pthread_mutex_unlock(&s->partitions_lock);
+}
+
+size_t store_n_left_out(struct store *s, struct slice tenant, struct timerange range)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&s->partitions_lock);
+	for (size_t i = 0; i < s->left_out.n; i++)
+		n += slice_is(tenant, s->left_out.v[i].tenant) && range.start < range.end &&
+		     s->left_out.v[i].day >= clock_day_of(range.start) &&
+		     s->left_out.v[i].day <= clock_day_of(range.end - 1);
+	pthread_mutex_unlock(&s->partitions_lock);
+	return n;
+}
+
+/* The reason may have gone: a full disk, too many open files. */
+void store_retry_left_out(struct store *s)
+{
+	for (;;) {
+		struct left_out d = { 0 };
+		struct err err;
+
+		pthread_mutex_lock(&s->partitions_lock);
+		if (s->left_out.n > 0)
+			d = s->left_out.v[--s->left_out.n];
+		pthread_mutex_unlock(&s->partitions_lock);
+		if (d.tenant == NULL)
+			return;
+		struct partition *p = store_partition(s, slice_cstr(d.tenant), d.day, true, &err);
+		if (p == NULL)
+			store_leave_out(s, slice_cstr(d.tenant), d.day);
+		else
+			log_info("partition taken in after all", KV("dir", p->dir));
+		partition_unref(p);
+		free(d.tenant);
+		if (p == NULL)
+			return;
+	}
+}
+
+struct timespec store_deadline(int64_t ns)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	ns += t.tv_nsec;
+	t.tv_sec += ns / NS_PER_S;
+	t.tv_nsec = ns % NS_PER_S;
+	return t;
+}
+
 /* ---- active streams ------------------------------------------------------------------------------------------- */
 
 static struct active_streams *active_streams(struct store *s, struct slice tenant)
@@ -109,22 +166,13 @@ static struct active_streams *active_streams(struct store *s, struct slice tenan
 static bool admit_stream(struct active_streams *a, uint64_t hash, uint64_t limit)
 {
 	struct slice key = slice_of(&hash, sizeof(hash));
-	size_t n_old = 0, i = 0;
-	struct slice k;
-	void *value;
 
 	if (map_get(&a->young, key) != NULL)
 		return true;
 	bool known = map_get(&a->old, key) != NULL;
-	if (!known && limit > 0) {
-		/* Streams of the old generation that came again are in both. */
-		n_old = a->old.n;
-		if (a->young.n + n_old >= limit)
-			while (map_next(&a->young, &i, &k, &value))
-				n_old -= map_get(&a->old, k) != NULL;
-		if (a->young.n + n_old >= limit)
-			return false;
-	}
+	if (!known && limit > 0 && a->young.n + a->old.n - a->n_both >= limit)
+		return false;
+	a->n_both += known;
 	*map_put(&a->young, arena_dup(&a->young_arena, key), NULL) = a;
 	return true;
 }
@@ -140,6 +188,7 @@ void store_streams_age(struct store *s)
 		a->old = a->young;
 		a->old_arena = a->young_arena;
 		a->young = (struct map){ 0 };
+		a->n_both = 0;
 		a->young_arena = (struct arena){ 0 };
 	}
 	pthread_mutex_unlock(&s->streams_lock);
@@ -248,6 +297,9 @@ static void encode_batch(struct store *s, const struct batch *b, struct append_j
 	struct buf labels;
 
 	buf_init(&labels);
+	pthread_mutex_lock(&s->streams_lock);
+	struct active_streams *active = active_streams(s, b->tenant);
+	pthread_mutex_unlock(&s->streams_lock);
 	for (size_t i = 0; i < b->streams.n; i++) {
 		const struct batch_stream *st = &b->streams.v[i];
 
@@ -256,8 +308,7 @@ static void encode_batch(struct store *s, const struct batch *b, struct append_j
 		buf_reset(&labels);
 		labels_encode(&labels, st->labels);
 		pthread_mutex_lock(&s->streams_lock);
-		bool admitted =
-			admit_stream(active_streams(s, b->tenant), labels_hash(buf_slice(&labels)), limit);
+		bool admitted = admit_stream(active, labels_hash(buf_slice(&labels)), limit);
 		pthread_mutex_unlock(&s->streams_lock);
 		if (admitted)
 			encode_stream(&w, b, st, buf_slice(&labels));
@@ -336,7 +387,7 @@ void store_append(struct store *s, const struct batch *b, store_done_fn done, vo
 
 /* ---- the writer thread ---------------------------------------------------------------------------------------- */
 
-static void set_wal_state(struct store *s, bool failed, const char *why)
+void store_set_wal_state(struct store *s, bool failed, const char *why)
 {
 	pthread_mutex_lock(&s->state_lock);
 	snprintf(s->wal_why, sizeof(s->wal_why), "%s", why);
@@ -350,21 +401,23 @@ static void set_wal_state(struct store *s, bool failed, const char *why)
 		log_info("writes accepted again");
 }
 
-/* After a failure nothing more goes to the old file: a new one says where the old one ends. */
+/* After a failure nothing more goes to the old file: a new one says where the old one ends. Tried once a second. */
 static void heal_wal(struct store *s)
 {
 	struct err err;
 
-	if (!atomic_load(&s->wal_failed) || atomic_load(&s->disk_low))
+	if (!atomic_load(&s->wal_failed) || atomic_load(&s->disk_low) ||
+	    (s->last_heal_mono_ns != 0 && clock_mono_ns() - s->last_heal_mono_ns < HEAL_INTERVAL_NS))
 		return;
+	s->last_heal_mono_ns = clock_mono_ns();
 	if (wal_next(s->wal, &err) == -1) {
-		set_wal_state(s, true, err.msg);
+		store_set_wal_state(s, true, err.msg);
 		return;
 	}
 	pthread_rwlock_wrlock(&s->heads_lock);
 	s->active->wal_last = wal_number(s->wal);
 	pthread_rwlock_unlock(&s->heads_lock);
-	set_wal_state(s, false, "");
+	store_set_wal_state(s, false, "");
 }
 
 static int write_jobs(struct store *s, struct append_job *jobs, struct err *err)
@@ -425,7 +478,7 @@ static void run_jobs(struct store *s, struct append_job *jobs)
 		return;
 	}
 	if (write_jobs(s, jobs, &err) == -1) {
-		set_wal_state(s, true, err.msg);
+		store_set_wal_state(s, true, err.msg);
 		err.code = ERR_UNAVAILABLE;
 		fail_jobs(jobs, &err);
 		heal_wal(s);
@@ -438,12 +491,18 @@ static void run_jobs(struct store *s, struct append_job *jobs)
 	metric_set(s->m.head_streams, (int64_t)s->active->n_streams);
 }
 
+/* Entries sent again take no room in the head but some in the log, and its files are read whole at the start. */
+static bool head_is_full(const struct store *s)
+{
+	return head_memory(s->active) >= s->o.head_bytes || wal_bytes(s->wal) / 2 >= s->o.head_bytes;
+}
+
 static bool head_is_due(const struct store *s)
 {
 	const struct head *h = s->active;
 
-	return h->n_entries > 0 && (head_memory(h) >= s->o.head_bytes ||
-				    clock_mono_ns() - h->born_mono_ns >= s->o.head_max_age_ns);
+	return h->n_entries > 0 &&
+	       (head_is_full(s) || clock_mono_ns() - h->born_mono_ns >= s->o.head_max_age_ns);
 }
 
 /* Hands the active head to the flusher. False if the one before is not done or the WAL cannot go on. */
@@ -458,12 +517,12 @@ static bool freeze(struct store *s, uint64_t claim)
 	if (busy)
 		return false;
 	if (s->unsynced && wal_sync_now(s->wal, &err) == -1) {
-		set_wal_state(s, true, err.msg);
+		store_set_wal_state(s, true, err.msg);
 		return false;
 	}
 	s->unsynced = false;
 	if (wal_next(s->wal, &err) == -1) {
-		set_wal_state(s, true, err.msg);
+		store_set_wal_state(s, true, err.msg);
 		return false;
 	}
 	struct head *fresh = head_new(wal_number(s->wal));
@@ -481,14 +540,8 @@ static bool freeze(struct store *s, uint64_t claim)
 
 static void wait_for_flusher(struct store *s)
 {
-	struct timespec until;
+	struct timespec until = store_deadline(50 * NS_PER_MS);
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += 50 * 1000 * 1000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&s->flush_lock);
 	if (s->frozen != NULL)
 		pthread_cond_timedwait(&s->flush_done, &s->flush_lock, &until);
@@ -506,7 +559,7 @@ static bool flusher_is_failing(struct store *s)
 /* Before more is taken in: is there room? With both heads full, the writer waits; if flushing keeps failing, it refuses. */
 static bool make_room(struct store *s)
 {
-	while (head_is_due(s) && head_memory(s->active) >= s->o.head_bytes) {
+	while (head_is_due(s) && head_is_full(s)) {
 		if (freeze(s, 0))
 			return true;
 		if (atomic_load(&s->wal_failed) || atomic_load(&s->disk_low) || flusher_is_failing(s))
@@ -551,19 +604,15 @@ static void sync_if_due(struct store *s)
 	s->unsynced = false;
 	metric_add(s->m.wal_syncs, 1);
 	if (wal_sync_now(s->wal, &err) == -1)
-		set_wal_state(s, true, err.msg);
+		store_set_wal_state(s, true, err.msg);
 }
 
 static struct append_job *take_jobs(struct store *s, uint64_t *flush_wanted, bool *stopping)
 {
-	struct timespec until;
 	int64_t wait_ns = s->o.wal_sync == WAL_SYNC_INTERVAL && s->unsynced ? s->o.wal_sync_interval_ns
 									    : 100 * NS_PER_MS;
+	struct timespec until = store_deadline(wait_ns);
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	int64_t ns = until.tv_nsec + wait_ns;
-	until.tv_sec += ns / NS_PER_S;
-	until.tv_nsec = ns % NS_PER_S;
 	pthread_mutex_lock(&s->queue_lock);
 	if (s->first == NULL && !s->stopping && s->flush_wanted == *flush_wanted)
 		pthread_cond_timedwait(&s->queue_more, &s->queue_lock, &until);
@@ -646,12 +695,9 @@ static void *flusher_main(void *arg)
 			s->flush_failures++;
 		pthread_cond_broadcast(&s->flush_done);
 		if (rc == -1) {
-			struct timespec until;
-
 			if (s->flusher_stop)
 				break; /* the log keeps it */
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_sec++;
+			struct timespec until = store_deadline(NS_PER_S);
 			pthread_cond_timedwait(&s->flush_more, &s->flush_lock, &until);
 		}
 	}
@@ -670,14 +716,8 @@ int store_flush(struct store *s, struct err *err)
 	uint64_t failures = s->flush_failures;
 	int rc = 0;
 	while (s->flush_served < wanted && rc == 0) {
-		struct timespec until;
+		struct timespec until = store_deadline(20 * NS_PER_MS);
 
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 20 * 1000 * 1000;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000;
-		}
 		pthread_cond_timedwait(&s->flush_done, &s->flush_lock, &until);
 		if (s->flush_failures > failures) {
 			*err = s->flush_err;
@@ -730,6 +770,16 @@ static void make_metrics(struct store *s)
 				       "Partitions dropped by retention.", NULL);
 }
 
+static void init_cond(pthread_cond_t *c)
+{
+	pthread_condattr_t a;
+
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &a);
+	pthread_condattr_destroy(&a);
+}
+
 static struct store *store_new(const struct store_options *o)
 {
 	struct store *s = xcalloc(1, sizeof(*s));
@@ -740,15 +790,15 @@ static struct store *store_new(const struct store_options *o)
 	s->lock_fd = -1;
 	s->last = &s->first;
 	pthread_mutex_init(&s->queue_lock, NULL);
-	pthread_cond_init(&s->queue_more, NULL);
+	init_cond(&s->queue_more);
 	pthread_rwlock_init(&s->heads_lock, NULL);
 	pthread_mutex_init(&s->flush_lock, NULL);
-	pthread_cond_init(&s->flush_more, NULL);
-	pthread_cond_init(&s->flush_done, NULL);
+	init_cond(&s->flush_more);
+	init_cond(&s->flush_done);
 	pthread_mutex_init(&s->partitions_lock, NULL);
 	pthread_mutex_init(&s->streams_lock, NULL);
 	pthread_mutex_init(&s->keeper_lock, NULL);
-	pthread_cond_init(&s->keeper_more, NULL);
+	init_cond(&s->keeper_more);
 	pthread_mutex_init(&s->state_lock, NULL);
 	make_metrics(s);
 	return s;
@@ -762,6 +812,9 @@ static void store_destroy(struct store *s)
 	for (size_t i = 0; i < s->partitions.n; i++)
 		partition_unref(s->partitions.v[i]);
 	vec_fini(&s->partitions);
+	for (size_t i = 0; i < s->left_out.n; i++)
+		free(s->left_out.v[i].tenant);
+	vec_fini(&s->left_out);
 	for (size_t i = 0; i < s->streams.n; i++) {
 		map_fini(&s->streams.v[i]->young);
 		map_fini(&s->streams.v[i]->old);
@@ -804,13 +857,16 @@ int store_open(const struct store_options *o, struct store **out, struct err *er
 
 	sql_library_init();
 	if (file_mkdirs(s->dir, err) == -1 || store_lock_dir(s->dir, &s->lock_fd, err) == -1 ||
-	    store_check_format(s->dir, err) == -1 || file_mkdirs(s->wal_dir, err) == -1 ||
-	    store_load_partitions(s, err) == -1 || store_replay(s, err) == -1) {
+	    store_check_format(s->dir, err) == -1 || file_mkdirs(s->wal_dir, err) == -1) {
+		store_destroy(s);
+		return -1;
+	}
+	keep_disk(s); /* first of all: on a full disk it gives up the reserve */
+	if (store_load_partitions(s, err) == -1 || store_replay(s, err) == -1) {
 		store_destroy(s);
 		return -1;
 	}
 	s->wall_minus_mono_ns = clock_now_ns() - clock_mono_ns();
-	keep_disk(s);
 	start_thread(&s->writer, "spoor-writer", writer_main, s);
 	start_thread(&s->flusher, "spoor-flusher", flusher_main, s);
 	start_thread(&s->keeper, "spoor-keeper", keep_main, s);
@@ -844,8 +900,9 @@ void store_close(struct store *s, bool flush)
 	if (s->unsynced && wal_sync_now(s->wal, &err) == -1)
 		log_error("the write-ahead log could not be synced", KV("error", err.msg));
 	if (flush && s->active->n_entries == 0 && s->frozen == NULL) {
-		/* Nothing is left in the log: the next start has nothing to replay. */
-		wal_remove_through(s->wal_dir, wal_number(s->wal), &err);
+		/* Nothing is left in the log but its newest file, so that numbers go on from there whatever becomes of the
+		 * partitions: a number that a partition covers already would make new entries look old. */
+		wal_remove_through(s->wal_dir, wal_number(s->wal) - 1, &err);
 	}
 	store_destroy(s);
 }

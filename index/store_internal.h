@@ -2,8 +2,9 @@
  *
  * Threads: any thread appends (queue) and takes snapshots; the writer thread owns the WAL and the active head; the
  * flusher turns the frozen head into segments; the keeper merges, drops, closes and watches the disk.
- * Locks, in the order in which they may be taken: flush_lock, heads_lock, head.lock; partition.write_lock,
- * partitions_lock; partition.write_lock, partition.segments_lock, partition.lock. The others are held alone. */
+ * Locks, in the order in which they may be taken: flush_lock, heads_lock, head.lock; partition.merge_lock,
+ * partition.write_lock, partitions_lock; partition.write_lock, partition.segments_lock, partition.lock. The others are
+ * held alone. Waiting is timed by the monotonic clock: a wall clock that is set back must not make anybody wait. */
 #ifndef INDEX_STORE_INTERNAL_H
 #define INDEX_STORE_INTERNAL_H
 
@@ -36,6 +37,7 @@ struct append_job {
 struct active_streams {
 	char *tenant;
 	struct map young, old; /* 8-byte hash keys in the arenas */
+	size_t n_both;	       /* how many keys of old came again, and stand in young, too */
 	struct arena young_arena, old_arena;
 };
 
@@ -52,8 +54,9 @@ struct store {
 	bool stopping;
 	pthread_t writer;
 
-	struct wal *wal; /* the writer's; NULL while none can be opened */
+	struct wal *wal; /* the writer's */
 	int64_t last_sync_mono_ns;
+	int64_t last_heal_mono_ns;
 	bool unsynced;
 
 	/* active is replaced by the writer only, frozen set by the writer and cleared by the flusher */
@@ -72,6 +75,11 @@ struct store {
 
 	pthread_mutex_t partitions_lock;
 	VEC(struct partition *) partitions;
+	VEC(struct left_out {
+		char *tenant;
+		int64_t day;
+	})
+	left_out; /* days on disk that could not be opened; under partitions_lock */
 
 	pthread_mutex_t streams_lock;
 	VEC(struct active_streams *) streams;
@@ -103,6 +111,12 @@ struct partition **store_partitions(struct store *s, struct slice tenant, struct
 void store_partitions_release(struct partition **p, size_t n);
 void store_streams_age(struct store *s);
 bool store_past_retention(struct store *s, struct slice tenant, int64_t ts);
+void store_leave_out(struct store *s, struct slice tenant, int64_t day);
+void store_retry_left_out(struct store *s);
+size_t store_n_left_out(struct store *s, struct slice tenant, struct timerange range);
+void store_set_wal_state(struct store *s, bool failed, const char *why);
+/* So long from now, for pthread_cond_timedwait on one of the store's conditions. */
+struct timespec store_deadline(int64_t ns);
 
 /* snapshot.c */
 void snapshot_sums(const struct snapshot *snap, uint64_t *chunks, uint64_t *bytes, uint64_t *entries);
@@ -122,6 +136,7 @@ int merge_partition(struct store *s, struct partition *p, bool eager, bool *did,
 int keep_retention(struct store *s, struct err *err);
 void keep_disk(struct store *s);
 void *keep_main(void *arg);
+bool keep_must_stop(struct store *s);
 int keep_blooms(struct store *s, bool eager, struct err *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -10,7 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { HEADER_BYTES = 56, RECORD_HEADER = 24, VERSION = 1 };
+enum { HEADER_BYTES = WAL_HEADER_BYTES, RECORD_HEADER = 24, VERSION = 1 };
 static const char MAGIC[8] = { 'S', 'P', 'O', 'O', 'R', 'W', 'A', 'L' };
 static const char RECORD_MAGIC[4] = { 'S', 'P', 'W', 'R' };
 
@@ -18,8 +19,9 @@ struct wal {
 	char *dir;
 	int fd;
 	uint64_t number, seed;
-	uint64_t off;  /* end of what was written */
-	uint64_t good; /* end of what counts */
+	uint64_t off;			 /* end of what was written */
+	uint64_t good;			 /* end of what counts */
+	uint64_t prev_number, prev_good; /* as its header says */
 };
 
 static void path_of(char *out, size_t size, const char *dir, uint64_t number)
@@ -52,7 +54,8 @@ static int begin_file(struct wal *w, uint64_t number, uint64_t prev_number, uint
 	buf_u64le(&b, prev_good);
 	buf_u64le(&b, hash64(buf_slice(&b)));
 
-	int fd = file_create(path, err), rc = -1;
+	/* What a failed attempt may have left: the number is beyond all files that count. */
+	int fd = file_unlink(path, err) == 0 ? file_create(path, err) : -1, rc = -1;
 	if (fd != -1 && file_write(fd, buf_slice(&b), err) == 0 && file_sync(fd, err) == 0 &&
 	    file_sync_dir(w->dir, err) == 0)
 		rc = 0;
@@ -70,6 +73,8 @@ static int begin_file(struct wal *w, uint64_t number, uint64_t prev_number, uint
 	w->number = number;
 	w->seed = seed;
 	w->off = w->good = HEADER_BYTES;
+	w->prev_number = prev_number;
+	w->prev_good = prev_good;
 	return 0;
 }
 
@@ -133,7 +138,8 @@ int wal_list(const char *dir, struct wal_file **out, size_t *n_out, struct err *
 			files.v[i].damaged_header = true;
 			continue;
 		}
-		for (size_t k = 0; k < i; k++)
+		/* Nearly always the neighbour. */
+		for (size_t k = i; k-- > 0 && files.v[k].number >= prev;)
 			if (files.v[k].number == prev && prev_good < files.v[k].good)
 				files.v[k].good = prev_good;
 	}
@@ -142,26 +148,37 @@ int wal_list(const char *dir, struct wal_file **out, size_t *n_out, struct err *
 	return 0;
 }
 
-int wal_open(const char *dir, uint64_t first_number, struct wal **out, struct err *err)
+int wal_new(const char *dir, uint64_t first_number, struct wal **out, struct err *err)
 {
-	struct wal *w = xcalloc(1, sizeof(*w));
+	struct wal *w;
 	struct wal_file *files = NULL;
 	size_t n = 0;
 
-	w->dir = xstrdup(dir);
-	w->fd = -1;
 	if (wal_list(dir, &files, &n, err) == -1)
-		goto fail;
+		return -1;
 	uint64_t last = n > 0 ? files[n - 1].number : 0;
 	free(files);
-	if (begin_file(w, MAX(last + 1, first_number), 0, UINT64_MAX, err) == -1)
-		goto fail;
+	w = xcalloc(1, sizeof(*w));
+	w->dir = xstrdup(dir);
+	w->fd = -1;
+	w->number = MAX(last + 1, first_number) - 1;
+	w->prev_good = UINT64_MAX;
 	*out = w;
 	return 0;
-fail:
-	free(w->dir);
-	free(w);
-	return -1;
+}
+
+int wal_open(const char *dir, uint64_t first_number, struct wal **out, struct err *err)
+{
+	struct wal *w;
+
+	if (wal_new(dir, first_number, &w, err) == -1)
+		return -1;
+	if (wal_next(w, err) == -1) {
+		wal_close(w);
+		return -1;
+	}
+	*out = w;
+	return 0;
 }
 
 void wal_close(struct wal *w)
@@ -217,13 +234,30 @@ void wal_mark_good(struct wal *w)
 
 int wal_next(struct wal *w, struct err *err)
 {
-	return begin_file(w, w->number + 1, w->number, w->good, err);
+	uint64_t old = w->number;
+	char path[4096];
+	struct err ignored;
+
+	if (w->good > HEADER_BYTES)
+		return begin_file(w, old + 1, old, w->good, err);
+	/* Nothing in this file counts. While writing keeps failing such files must not pile up: the new one repeats what
+	 * this one says of its predecessor, and takes its place. */
+	bool any = w->fd != -1;
+	if (begin_file(w, old + 1, w->prev_number, w->prev_good, err) == -1)
+		return -1;
+	if (!any)
+		return 0;
+	path_of(path, sizeof(path), w->dir, old);
+	if (file_unlink(path, &ignored) == -1)
+		log_warn("empty log file stays", KV("path", path));
+	return 0;
 }
 
 int wal_remove_through(const char *dir, uint64_t number, struct err *err)
 {
 	struct wal_file *files;
 	size_t n;
+	bool any = false;
 	int rc = 0;
 
 	if (wal_list(dir, &files, &n, err) == -1)
@@ -233,8 +267,12 @@ int wal_remove_through(const char *dir, uint64_t number, struct err *err)
 
 		path_of(path, sizeof(path), dir, files[i].number);
 		rc = file_unlink(path, err);
+		any = true;
 	}
 	free(files);
+	/* Durable: the list of dropped days forgets what these files held. */
+	if (rc == 0 && any)
+		rc = file_sync_dir(dir, err);
 	return rc;
 }
 

@@ -21,13 +21,15 @@
 #include "base/err.h"
 #include "base/vec.h"
 
-enum { WAL_MAX_RECORD = 64 << 20, WAL_TYPE_ENTRIES = 1 };
+enum { WAL_MAX_RECORD = 64 << 20, WAL_HEADER_BYTES = 56, WAL_TYPE_ENTRIES = 1 };
 
 struct wal;
-/* Starts a new file after the highest number present (first_number at least). */
+/* A log without a file yet: the first wal_next begins one after the highest number present, first_number at least. */
+int wal_new(const char *dir, uint64_t first_number, struct wal **out, struct err *err);
+/* The same with its first file. */
 int wal_open(const char *dir, uint64_t first_number, struct wal **out, struct err *err);
 void wal_close(struct wal *w);
-uint64_t wal_number(const struct wal *w); /* of the file being written */
+uint64_t wal_number(const struct wal *w); /* of the file being written; without one, of the last one before */
 uint64_t wal_bytes(const struct wal *w);  /* its size so far */
 /* Appends one record. After -1 the file must be left: wal_next. */
 int wal_append(struct wal *w, struct slice payload, uint64_t payload_sum, struct err *err);

@@ -14,7 +14,8 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "scenario"))
 from harness import Daemon  # noqa: E402
 
-REQUIRED = ["selectors", "line-filters", "limits-direction", "labels", "label-values", "series", "param-errors"]
+REQUIRED = ["selectors", "line-filters", "pattern-filters", "limits-direction", "labels", "label-values", "series",
+            "index-stats", "param-errors", "push-errors", "server", "tenant"]
 SETTINGS = {"reject_old_samples": "false", "max_query_series": "10000", "ingestion_rate_mb": "0", "per_stream_rate_limit": "0"}
 
 

@@ -28,8 +28,13 @@ extern "C" {
 static const int64_t max_program_bytes = 256 << 10;
 static const int64_t max_mem_bytes = max_program_bytes * 4;
 
+extern "C" {
+__thread struct re_guard re_guard;
+}
+
 struct re {
 	RE2 *engine;
+	uint64_t n_instructions;
 	bool anchored;
 	size_t n_groups;
 	struct slice *group_name;
@@ -101,6 +106,7 @@ extern "C" int re_compile(struct slice pattern, unsigned flags, struct re **out,
 	arena_init(&(*out)->arena);
 	(*out)->anchored = (flags & RE_ANCHORED) != 0;
 	names_copy(*out, &parsed);
+	(*out)->n_instructions = (uint64_t)engine->ProgramSize();
 	(*out)->engine = engine;
 	engine = nullptr;
 	rc = 0;
@@ -119,8 +125,36 @@ extern "C" void re_free(struct re *re)
 	free(re);
 }
 
+enum { STEPS_UNASKED = 32 << 20 }; /* a fifth of a second at most */
+
+static bool should_stop()
+{
+	if (re_guard.steps < STEPS_UNASKED)
+		return false;
+	re_guard.steps = 0;
+	return re_guard.stop(re_guard.arg);
+}
+
+/* The DFA takes one step a byte; but where its states are too many, and for groups, libre2 follows all threads of
+ * the program at once, and does not tell beforehand. */
+static bool may_begin(const struct re *re, struct slice text)
+{
+	uint64_t steps = re->n_instructions * text.n; /* 2^16 instructions at most, no text of 2^48 bytes */
+
+	if (re_guard.stop == nullptr)
+		return true;
+	if (re_guard.given_up || steps > RE_MAX_STEPS || should_stop()) {
+		re_guard.given_up = true;
+		return false;
+	}
+	re_guard.steps += steps;
+	return true;
+}
+
 static bool engine_run(const struct re *re, struct slice text, re2::StringPiece *group, int n_groups) noexcept
 {
+	if (!may_begin(re, text))
+		return false;
 	return re->engine->Match(re2::StringPiece(text.p != nullptr ? text.p : "", text.n), 0, text.n,
 				 re->anchored ? RE2::ANCHOR_BOTH : RE2::UNANCHORED, group, n_groups);
 }
@@ -151,7 +185,7 @@ extern "C" bool re_match(const struct re *re, struct slice text)
 {
 	if (engine_run(re, text, nullptr, 0))
 		return true;
-	if (utf8_valid(text))
+	if (re_guard.given_up || utf8_valid(text))
 		return false;
 	struct buf copy;
 	buf_init(&copy);

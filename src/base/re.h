@@ -1,5 +1,8 @@
 /* base/re.h - regular expressions of Go's regexp package (RE2 syntax, leftmost-first, linear time). The only file
- * that sees libre2 is re.cc. A compiled expression is immutable: any number of threads may match at once. */
+ * that sees libre2 is re.cc. A compiled expression is immutable: any number of threads may match at once.
+ *
+ * Time is linear in the text, but up to a step for each instruction of the program at each byte, and a match cannot
+ * be interrupted. Whoever must not be held up for long sets a guard: re_guard. */
 #ifndef BASE_RE_H
 #define BASE_RE_H
 
@@ -13,6 +16,17 @@ enum re_flags {
 	RE_DOT_NL = 2,	 /* . matches \n */
 };
 enum { RE_MAX_PATTERN = 4096, RE_MAX_GROUPS = 64 };
+enum { RE_MAX_STEPS = 512 << 20 }; /* two or three seconds */
+
+/* Of this thread; zeroed: no guard, nothing is refused. Between matches that may take long stop is asked whether to go on, and one that
+ * might take more than RE_MAX_STEPS is not begun. What was not begun counts as "no match", so the owner of the guard must look at given_up before it believes any result. */
+struct re_guard {
+	bool (*stop)(void *arg); /* NULL: no guard */
+	void *arg;
+	uint64_t steps; /* that matches may have taken at most since stop was asked */
+	bool given_up;	/* from now on no match is begun */
+};
+extern __thread struct re_guard re_guard;
 
 /* On failure err->msg is Go's text: error parsing regexp: missing closing ): `(`  */
 int re_compile(struct slice pattern, unsigned flags, struct re **out, struct err *err);

@@ -261,24 +261,30 @@ void render_elapsed(struct buf *out, int64_t ns)
 		buf_printf(out, "%.3fs", (double)ns / 1e9);
 }
 
+/* Two spaces also behind what is wider than its column. */
+static void end_column(struct buf *out, size_t used, size_t width)
+{
+	pad(out, MIN(used, width), width + 2);
+}
+
 void render_trace_entry(struct buf *out, const struct render *r, const struct entry *e, int64_t first_ns,
 			size_t service_width)
 {
-	enum { ELAPSED_WIDTH = 10, LEVEL_WIDTH = 5 };
+	enum { ELAPSED_WIDTH = 10, LEVEL_WIDTH = 8 };
 	struct slice service = entry_service(e->labels), level = entry_level(e->labels);
 	size_t start = out->n;
 
 	buf_putc(out, '+');
 	render_elapsed(out, e->ts - first_ns);
-	pad(out, out->n - start, ELAPSED_WIDTH + 2);
+	end_column(out, out->n - start, ELAPSED_WIDTH);
 	color(out, r, CYAN);
 	render_text(out, r, service);
 	color(out, r, RESET);
-	pad(out, utf8_count(service), service_width + 2);
+	end_column(out, utf8_count(service), service_width);
 	color(out, r, level_color(level));
 	render_text(out, r, level);
 	color(out, r, RESET);
-	pad(out, utf8_count(level), LEVEL_WIDTH + 2);
+	end_column(out, utf8_count(level), LEVEL_WIDTH);
 	render_text(out, r, e->line);
 	buf_putc(out, '\n');
 }

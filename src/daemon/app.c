@@ -152,7 +152,6 @@ static const char *const *cstr_array(const struct setting_list *l, struct arena 
 static void server_settings_from(const struct settings *s, struct arena *a, struct server_settings *o)
 {
 	o->multi_tenant = s->auth_enabled;
-	o->multi_tenant_queries = s->multi_tenant_queries_enabled;
 	o->check_host = true; /* there is no authentication yet that would make it needless */
 	o->allowed_hosts = cstr_array(&s->allowed_hosts, a);
 	o->n_allowed_hosts = s->allowed_hosts.n;

@@ -67,16 +67,16 @@ static int coding_of(struct slice name, enum coding *out, struct err *err)
 		       (int)(name.n > 64 ? 64 : name.n), name.p);
 }
 
-static int uncompress(enum coding coding, struct slice *body, uint64_t limit, struct buf *out,
+static int uncompress(enum coding coding, struct slice *body, const struct room *room, struct buf *out,
 		      struct err *err)
 {
 	int rc;
 
 	switch (coding) {
-	case CODING_GZIP: rc = gunzip(*body, limit, out, err); break;
-	case CODING_DEFLATE: rc = inflate_any(*body, limit, out, err); break;
-	case CODING_SNAPPY: rc = snappy_decode(*body, limit, out, err); break;
-	default: return body->n > limit ? err_too_large(err, body->n, limit) : 0;
+	case CODING_GZIP: rc = gunzip(*body, room, out, err); break;
+	case CODING_DEFLATE: rc = inflate_any(*body, room, out, err); break;
+	case CODING_SNAPPY: rc = snappy_decode(*body, room, out, err); break;
+	default: return body->n > room->limit ? err_too_large(err, body->n, room->limit) : 0;
 	}
 	*body = buf_slice(out);
 	return rc;
@@ -105,7 +105,7 @@ static int decode_push(const struct body_headers *h, enum coding coding, struct 
 	/* "snappy" says nothing: protobuf bodies always are, JSON bodies never. */
 	if (coding == CODING_SNAPPY)
 		coding = CODING_NONE;
-	if (uncompress(coding, &body, h->max_decompressed_size, &scratch[0], err) == -1)
+	if (uncompress(coding, &body, &h->room, &scratch[0], err) == -1)
 		return -1;
 	if (strcmp(type, "application/json") == 0) {
 		*format = "json";
@@ -113,7 +113,7 @@ static int decode_push(const struct body_headers *h, enum coding coding, struct 
 											     err);
 	}
 	*format = "protobuf";
-	if (uncompress(CODING_SNAPPY, &body, h->max_decompressed_size, &scratch[1], err) == -1)
+	if (uncompress(CODING_SNAPPY, &body, &h->room, &scratch[1], err) == -1)
 		return -1;
 	return decode_loki_proto(body, o, out, err);
 }
@@ -131,7 +131,7 @@ int body_decode(const struct body_headers *h, struct slice body, const struct de
 	if (h->kind != PUSH_PLAIN)
 		return decode_push(h, coding, body, o, scratch, out, format, err);
 	*format = "lines";
-	if (uncompress(coding, &body, h->max_decompressed_size, &scratch[0], err) == -1)
+	if (uncompress(coding, &body, &h->room, &scratch[0], err) == -1)
 		return -1;
 	return decode_plain_json(body, o, out, err);
 }

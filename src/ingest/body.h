@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "ingest/decode.h"
+#include "ingest/room.h"
 
 enum push_kind {
 	PUSH_LOKI,   /* /loki/api/v1/push */
@@ -15,7 +16,7 @@ struct body_headers {
 	enum push_kind kind;
 	struct slice content_type;     /* p == NULL: absent */
 	struct slice content_encoding; /* p == NULL: absent */
-	uint64_t max_decompressed_size;
+	struct room room;	       /* of each layer of compression; limit: of a plain body, too */
 };
 
 /* Decoded bytes live in *scratch (replaced), which must live as long as the batch. *format names the decoder

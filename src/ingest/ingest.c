@@ -183,8 +183,10 @@ static struct waiting *waiting_new(struct ingest *in, ingest_done_fn done, void 
 static int decode(struct ingest *in, const struct ingest_request *rq, const struct limits *l,
 		  struct scratch *s, const char **format, struct err *err)
 {
-	struct body_headers h = { rq->kind, rq->content_type, rq->content_encoding,
-				  in->o.max_decompressed_size };
+	struct body_headers h = { rq->kind,
+				  rq->content_type,
+				  rq->content_encoding,
+				  { in->o.max_decompressed_size, rq->reserve, rq->reserve_arg } };
 	struct decode_options o = { .max_streams = l->max_streams_per_push,
 				    .max_entries = l->max_entries_per_push,
 				    .max_labels_bytes = l->max_stream_labels_size,

@@ -31,6 +31,9 @@ struct ingest_request {
 	struct slice content_type; /* p == NULL: no such header */
 	struct slice content_encoding;
 	struct slice body;
+	/* Asked before a compressed body takes more memory, on the caller's thread; NULL: it always may. */
+	bool (*reserve)(void *arg, size_t bytes);
+	void *reserve_arg;
 	const struct slice *labels; /* PUSH_PLAIN: fields that become labels */
 	size_t n_labels;
 };

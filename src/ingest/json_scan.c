@@ -8,14 +8,14 @@
 
 enum { OUT_SLACK = 32 }; /* copies are made in whole vectors and may run over */
 
-void json_scan_init(struct json_scan *s, struct slice text, struct arena *arena, struct err *err)
+void jscan_init(struct json_scan *s, struct slice text, struct arena *arena, struct err *err)
 {
 	*s = (struct json_scan){
 		.begin = text.p, .p = text.p, .end = text.p + text.n, .arena = arena, .err = err
 	};
 }
 
-int json_fail(struct json_scan *s, const char *what)
+int jscan_fail(struct json_scan *s, const char *what)
 {
 	char here[16];
 
@@ -29,16 +29,16 @@ int json_fail(struct json_scan *s, const char *what)
 		       (size_t)(s->p - s->begin));
 }
 
-int json_expect(struct json_scan *s, char c)
+int jscan_expect(struct json_scan *s, char c)
 {
 	char what[] = "expected ' '";
 
-	if (json_peek(s) == c && s->p < s->end) {
+	if (jscan_peek(s) == c && s->p < s->end) {
 		s->p++;
 		return 0;
 	}
 	what[sizeof(what) - 3] = c;
-	return json_fail(s, what);
+	return jscan_fail(s, what);
 }
 
 /* The first quote or backslash at or after p, or end. */
@@ -153,40 +153,40 @@ static int resolve(struct json_scan *s, const char *start, struct slice *out)
 			size_t n = *s->p == 'u' ? unicode_escape(s, o) : 0;
 
 			if (n == 0)
-				return json_fail(s, "bad escape in a string");
+				return jscan_fail(s, "bad escape in a string");
 			o += n;
 		}
 		size_t n = copy_plain(o, s->p, s->end);
 		o += n;
 		s->p += n;
 	}
-	return json_fail(s, "unterminated string");
+	return jscan_fail(s, "unterminated string");
 }
 
-int json_string(struct json_scan *s, struct slice *out)
+int jscan_string(struct json_scan *s, struct slice *out)
 {
-	if (json_peek(s) != '"')
-		return json_fail(s, "expected a string");
+	if (jscan_peek(s) != '"')
+		return jscan_fail(s, "expected a string");
 	const char *start = ++s->p;
 	s->p = find_special(start, s->end);
 	if (s->p < s->end && *s->p == '\\')
 		return resolve(s, start, out);
 	if (s->p >= s->end)
-		return json_fail(s, "unterminated string");
+		return jscan_fail(s, "unterminated string");
 	*out = slice_of(start, (size_t)(s->p - start));
 	s->p++;
 	return 0;
 }
 
-int json_raw_string(struct json_scan *s, struct slice *out)
+int jscan_raw_string(struct json_scan *s, struct slice *out)
 {
-	if (json_peek(s) != '"')
-		return json_fail(s, "expected a string");
+	if (jscan_peek(s) != '"')
+		return jscan_fail(s, "expected a string");
 	const char *start = ++s->p;
 	for (;;) {
 		s->p = find_special(s->p, s->end);
 		if (s->p >= s->end)
-			return json_fail(s, "unterminated string");
+			return jscan_fail(s, "unterminated string");
 		if (*s->p == '"')
 			break;
 		s->p += s->end - s->p >= 2 ? 2 : 1;
@@ -208,45 +208,45 @@ static bool is_number(struct slice t)
 	return true;
 }
 
-int json_scalar(struct json_scan *s, struct slice *out)
+int jscan_scalar(struct json_scan *s, struct slice *out)
 {
-	json_ws(s);
+	jscan_ws(s);
 	const char *start = s->p;
 	while (s->p < s->end && strchr(" \t\r\n,]}\"[{:", *s->p) == NULL)
 		s->p++;
 	struct slice t = slice_of(start, (size_t)(s->p - start));
 	if (!slice_is(t, "true") && !slice_is(t, "false") && !slice_is(t, "null") && !is_number(t)) {
 		s->p = start;
-		return json_fail(s, "expected a value");
+		return jscan_fail(s, "expected a value");
 	}
 	*out = t;
 	return 0;
 }
 
-int json_skip(struct json_scan *s, unsigned depth)
+int jscan_skip(struct json_scan *s, unsigned depth)
 {
 	char stack[JSON_MAX_DEPTH];
 	unsigned bottom = depth;
 	struct slice ignored;
 
 	for (;;) {
-		char c = json_peek(s);
+		char c = jscan_peek(s);
 
 		if (c == '{' || c == '[') {
 			if (depth >= JSON_MAX_DEPTH)
-				return json_fail(s, "nested deeper than 32 levels");
+				return jscan_fail(s, "nested deeper than 32 levels");
 			stack[depth++] = c;
 			s->p++;
-			if (json_peek(s) != (c == '{' ? '}' : ']')) {
+			if (jscan_peek(s) != (c == '{' ? '}' : ']')) {
 				if (c == '{' &&
-				    (json_raw_string(s, &ignored) == -1 || json_expect(s, ':') == -1))
+				    (jscan_raw_string(s, &ignored) == -1 || jscan_expect(s, ':') == -1))
 					return -1;
 				continue;
 			}
 		} else if (c == '"') {
-			if (json_raw_string(s, &ignored) == -1)
+			if (jscan_raw_string(s, &ignored) == -1)
 				return -1;
-		} else if (json_scalar(s, &ignored) == -1) {
+		} else if (jscan_scalar(s, &ignored) == -1) {
 			return -1;
 		}
 		/* A value has ended: close what ends with it, or go on to the next one. */
@@ -254,45 +254,45 @@ int json_skip(struct json_scan *s, unsigned depth)
 			if (depth == bottom)
 				return 0;
 			char open = stack[depth - 1];
-			c = json_peek(s);
+			c = jscan_peek(s);
 			if (c != (open == '{' ? '}' : ']'))
 				break;
 			s->p++;
 			depth--;
 		}
-		if (json_expect(s, ',') == -1)
+		if (jscan_expect(s, ',') == -1)
 			return -1;
 		if (stack[depth - 1] == '{' &&
-		    (json_raw_string(s, &ignored) == -1 || json_expect(s, ':') == -1))
+		    (jscan_raw_string(s, &ignored) == -1 || jscan_expect(s, ':') == -1))
 			return -1;
 	}
 }
 
-int json_next_key(struct json_scan *s, bool *first, struct slice *key)
+int jscan_next_key(struct json_scan *s, bool *first, struct slice *key)
 {
-	if (*first && json_expect(s, '{') == -1)
+	if (*first && jscan_expect(s, '{') == -1)
 		return -1;
-	if (json_peek(s) == '}') {
+	if (jscan_peek(s) == '}') {
 		s->p++;
 		return 0;
 	}
-	if (!*first && json_expect(s, ',') == -1)
+	if (!*first && jscan_expect(s, ',') == -1)
 		return -1;
 	*first = false;
-	if (json_string(s, key) == -1 || json_expect(s, ':') == -1)
+	if (jscan_string(s, key) == -1 || jscan_expect(s, ':') == -1)
 		return -1;
 	return 1;
 }
 
-int json_next_element(struct json_scan *s, bool *first)
+int jscan_next_element(struct json_scan *s, bool *first)
 {
-	if (*first && json_expect(s, '[') == -1)
+	if (*first && jscan_expect(s, '[') == -1)
 		return -1;
-	if (json_peek(s) == ']') {
+	if (jscan_peek(s) == ']') {
 		s->p++;
 		return 0;
 	}
-	if (!*first && json_expect(s, ',') == -1)
+	if (!*first && jscan_expect(s, ',') == -1)
 		return -1;
 	*first = false;
 	return 1;

@@ -19,32 +19,32 @@ struct json_scan {
 	struct err *err;
 };
 
-void json_scan_init(struct json_scan *s, struct slice text, struct arena *arena, struct err *err);
-int json_fail(struct json_scan *s, const char *what);
+void jscan_init(struct json_scan *s, struct slice text, struct arena *arena, struct err *err);
+int jscan_fail(struct json_scan *s, const char *what);
 
-static inline void json_ws(struct json_scan *s)
+static inline void jscan_ws(struct json_scan *s)
 {
 	while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t'))
 		s->p++;
 }
 
 /* The next byte that is not white space, 0 at the end; stays in front of it. */
-static inline char json_peek(struct json_scan *s)
+static inline char jscan_peek(struct json_scan *s)
 {
-	json_ws(s);
+	jscan_ws(s);
 	return s->p < s->end ? *s->p : '\0';
 }
 
-int json_expect(struct json_scan *s, char c);
-int json_string(struct json_scan *s, struct slice *out);     /* at the opening quote; resolved */
-int json_raw_string(struct json_scan *s, struct slice *out); /* between the quotes, escapes as they stand */
-int json_skip(struct json_scan *s, unsigned depth);	     /* any value; depth = containers around it */
-int json_scalar(struct json_scan *s, struct slice *out);     /* number, true, false or null: its text */
+int jscan_expect(struct json_scan *s, char c);
+int jscan_string(struct json_scan *s, struct slice *out);     /* at the opening quote; resolved */
+int jscan_raw_string(struct json_scan *s, struct slice *out); /* between the quotes, escapes as they stand */
+int jscan_skip(struct json_scan *s, unsigned depth);	      /* any value; depth = containers around it */
+int jscan_scalar(struct json_scan *s, struct slice *out);     /* number, true, false or null: its text */
 
 /* Walks an object: call with *first = true; 1 = a key was read and its colon eaten, 0 = the object has ended.
  */
-int json_next_key(struct json_scan *s, bool *first, struct slice *key);
+int jscan_next_key(struct json_scan *s, bool *first, struct slice *key);
 /* Walks an array: 1 = in front of the next element, 0 = the array has ended. */
-int json_next_element(struct json_scan *s, bool *first);
+int jscan_next_element(struct json_scan *s, bool *first);
 
 #endif

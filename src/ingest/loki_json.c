@@ -5,6 +5,7 @@
 #include "ingest/json_scan.h"
 #include "ingest/labelset.h"
 #include "base/clock.h"
+#include "base/text.h"
 
 struct push {
 	struct json_scan s;
@@ -20,7 +21,7 @@ enum { DEPTH_TOP = 1, DEPTH_STREAM = 3, DEPTH_ENTRY = 5 };
 
 static bool skip_null(struct push *p)
 {
-	if (json_peek(&p->s) != 'n' || p->s.end - p->s.p < 4 || memcmp(p->s.p, "null", 4) != 0)
+	if (jscan_peek(&p->s) != 'n' || p->s.end - p->s.p < 4 || memcmp(p->s.p, "null", 4) != 0)
 		return false;
 	p->s.p += 4;
 	return true;
@@ -49,8 +50,8 @@ static int read_stream_labels(struct push *p, struct labels *out)
 	if (skip_null(p))
 		return 0;
 	p->pairs.n = 0;
-	while ((rc = json_next_key(&p->s, &first, &l.name)) == 1) {
-		rc = json_peek(&p->s) == '"' ? json_string(&p->s, &l.value) : json_scalar(&p->s, &l.value);
+	while ((rc = jscan_next_key(&p->s, &first, &l.name)) == 1) {
+		rc = jscan_peek(&p->s) == '"' ? jscan_string(&p->s, &l.value) : jscan_scalar(&p->s, &l.value);
 		if (rc == -1 || add_pair(p, l) == -1)
 			return -1;
 	}
@@ -64,8 +65,8 @@ static int read_metadata(struct push *p, struct batch_entry *e)
 	int rc;
 
 	p->pairs.n = 0;
-	while ((rc = json_next_key(&p->s, &first, &l.name)) == 1) {
-		if (json_string(&p->s, &l.value) == -1 || add_pair(p, l) == -1)
+	while ((rc = jscan_next_key(&p->s, &first, &l.name)) == 1) {
+		if (jscan_string(&p->s, &l.value) == -1 || add_pair(p, l) == -1)
 			return -1;
 	}
 	if (rc == -1)
@@ -77,18 +78,29 @@ static int read_metadata(struct push *p, struct batch_entry *e)
 	return 0;
 }
 
+/* What the sender wrote, fit for a terminal. */
+static int bad_time(struct push *p, const char *what, struct slice text)
+{
+	struct buf shown;
+
+	buf_init(&shown);
+	text_terminal(&shown, slice_sub(text, 0, 40));
+	err_set(p->err, ERR_BAD_REQUEST, "%s: %.*s, before byte %zu", what, SLICE_ARG(buf_slice(&shown)),
+		(size_t)(p->s.p - p->s.begin));
+	buf_fini(&shown);
+	return -1;
+}
+
 static int read_timestamp(struct push *p, int64_t *ts)
 {
 	struct slice text;
 
-	if (json_peek(&p->s) != '"')
-		return json_fail(&p->s, "expected a timestamp, a string of nanoseconds");
-	if (json_string(&p->s, &text) == -1)
+	if (jscan_peek(&p->s) != '"')
+		return jscan_fail(&p->s, "expected a timestamp, a string of nanoseconds");
+	if (jscan_string(&p->s, &text) == -1)
 		return -1;
 	if (!slice_to_i64(text, ts))
-		return err_set(p->err, ERR_BAD_REQUEST,
-			       "timestamp is not a number of nanoseconds: %.*s, before byte %zu",
-			       (int)MIN(text.n, (size_t)40), text.p, (size_t)(p->s.p - p->s.begin));
+		return bad_time(p, "timestamp is not a number of nanoseconds", text);
 	return 0;
 }
 
@@ -102,21 +114,21 @@ static int read_value(struct push *p)
 	if (e == NULL)
 		return -1;
 	e->line = SLICE("");
-	for (unsigned i = 0; (rc = json_next_element(&p->s, &first)) == 1; i++) {
+	for (unsigned i = 0; (rc = jscan_next_element(&p->s, &first)) == 1; i++) {
 		if (i == 0)
 			rc = read_timestamp(p, &e->ts);
 		else if (i == 1)
-			rc = json_string(&p->s, &e->line);
+			rc = jscan_string(&p->s, &e->line);
 		else if (i == 2)
 			rc = read_metadata(p, e);
 		else
-			rc = json_skip(&p->s, DEPTH_ENTRY);
+			rc = jscan_skip(&p->s, DEPTH_ENTRY);
 		if (rc == -1)
 			return -1;
 	}
 	if (rc == 0 && first) {
 		p->s.p--;
-		return json_fail(&p->s, "expected a timestamp");
+		return jscan_fail(&p->s, "expected a timestamp");
 	}
 	return rc;
 }
@@ -128,7 +140,7 @@ static int read_values(struct push *p)
 
 	if (skip_null(p))
 		return 0;
-	while ((rc = json_next_element(&p->s, &first)) == 1)
+	while ((rc = jscan_next_element(&p->s, &first)) == 1)
 		if (read_value(p) == -1)
 			return -1;
 	return rc;
@@ -143,13 +155,13 @@ static int read_stream(struct push *p)
 
 	if (decode_add_stream(p->b, p->o, p->err) == NULL)
 		return -1;
-	while ((rc = json_next_key(&p->s, &first, &key)) == 1) {
+	while ((rc = jscan_next_key(&p->s, &first, &key)) == 1) {
 		if (slice_is(key, "stream"))
 			rc = read_stream_labels(p, &labels);
 		else if (slice_is(key, "values"))
 			rc = read_values(p);
 		else
-			rc = json_skip(&p->s, DEPTH_STREAM);
+			rc = jscan_skip(&p->s, DEPTH_STREAM);
 		if (rc == -1)
 			return -1;
 	}
@@ -163,12 +175,10 @@ static int read_rfc3339(struct push *p, int64_t *ts)
 {
 	struct slice text;
 
-	if (json_string(&p->s, &text) == -1)
+	if (jscan_string(&p->s, &text) == -1)
 		return -1;
 	if (!clock_parse_rfc3339(text, ts))
-		return err_set(p->err, ERR_BAD_REQUEST,
-			       "ts is not a time as RFC 3339 writes it: %.*s, before byte %zu",
-			       (int)MIN(text.n, (size_t)40), text.p, (size_t)(p->s.p - p->s.begin));
+		return bad_time(p, "ts is not a time as RFC 3339 writes it", text);
 	return 0;
 }
 
@@ -183,15 +193,15 @@ static int read_old_entry(struct push *p)
 		return -1;
 	e->line = SLICE("");
 	e->ts = TS_TOO_OLD;
-	while ((rc = json_next_key(&p->s, &first, &key)) == 1) {
+	while ((rc = jscan_next_key(&p->s, &first, &key)) == 1) {
 		if (slice_is(key, "ts"))
 			rc = read_rfc3339(p, &e->ts);
 		else if (slice_is(key, "line"))
-			rc = json_string(&p->s, &e->line);
+			rc = jscan_string(&p->s, &e->line);
 		else if (slice_is(key, "structuredMetadata"))
 			rc = skip_null(p) ? 0 : read_metadata(p, e);
 		else
-			rc = json_skip(&p->s, DEPTH_ENTRY);
+			rc = jscan_skip(&p->s, DEPTH_ENTRY);
 		if (rc == -1)
 			return -1;
 	}
@@ -205,7 +215,7 @@ static int read_old_entries(struct push *p)
 
 	if (skip_null(p))
 		return 0;
-	while ((rc = json_next_element(&p->s, &first)) == 1)
+	while ((rc = jscan_next_element(&p->s, &first)) == 1)
 		if (read_old_entry(p) == -1)
 			return -1;
 	return rc;
@@ -215,7 +225,7 @@ static int read_old_labels(struct push *p, struct labels *out)
 {
 	struct slice text;
 
-	if (json_string(&p->s, &text) == -1)
+	if (jscan_string(&p->s, &text) == -1)
 		return -1;
 	if (p->o->max_labels_bytes > 0 && text.n > p->o->max_labels_bytes)
 		return err_set(p->err, ERR_BAD_REQUEST, "labels of a stream are %zu bytes, limit: %llu bytes",
@@ -232,13 +242,13 @@ static int read_old_stream(struct push *p)
 
 	if (decode_add_stream(p->b, p->o, p->err) == NULL)
 		return -1;
-	while ((rc = json_next_key(&p->s, &first, &key)) == 1) {
+	while ((rc = jscan_next_key(&p->s, &first, &key)) == 1) {
 		if (slice_is(key, "labels"))
 			rc = read_old_labels(p, &labels);
 		else if (slice_is(key, "entries"))
 			rc = read_old_entries(p);
 		else
-			rc = json_skip(&p->s, DEPTH_STREAM);
+			rc = jscan_skip(&p->s, DEPTH_STREAM);
 		if (rc == -1)
 			return -1;
 	}
@@ -255,7 +265,7 @@ static int read_streams(struct push *p, int (*read_one)(struct push *))
 
 	if (skip_null(p))
 		return 0;
-	while ((rc = json_next_element(&p->s, &first)) == 1)
+	while ((rc = jscan_next_element(&p->s, &first)) == 1)
 		if (read_one(p) == -1)
 			return -1;
 	return rc;
@@ -269,14 +279,14 @@ static int decode(struct slice body, const struct decode_options *o, struct batc
 	bool first = true;
 	int rc;
 
-	json_scan_init(&p.s, body, &out->arena, err);
-	if (json_peek(&p.s) == '\0' && p.s.p >= p.s.end)
+	jscan_init(&p.s, body, &out->arena, err);
+	if (jscan_peek(&p.s) == '\0' && p.s.p >= p.s.end)
 		return err_set(err, ERR_BAD_REQUEST, "EOF");
-	while ((rc = json_next_key(&p.s, &first, &key)) == 1) {
+	while ((rc = jscan_next_key(&p.s, &first, &key)) == 1) {
 		if (slice_is(key, "streams"))
 			rc = read_streams(&p, read_one);
 		else
-			rc = json_skip(&p.s, DEPTH_TOP);
+			rc = jscan_skip(&p.s, DEPTH_TOP);
 		if (rc == -1)
 			break;
 	}

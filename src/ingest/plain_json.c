@@ -136,14 +136,14 @@ static void take_value(struct reading *r, struct slice key, struct slice value, 
 static int read_member(struct reading *r, struct slice key)
 {
 	struct slice value;
-	char c = json_peek(&r->s);
+	char c = jscan_peek(&r->s);
 	int rc;
 
 	if (c == '{' && r->depth < JSON_MAX_DEPTH)
 		return 1;
 	if (c == '[' || c == '{')
-		return json_skip(&r->s, (unsigned)r->depth);
-	rc = c == '"' ? json_string(&r->s, &value) : json_scalar(&r->s, &value);
+		return jscan_skip(&r->s, (unsigned)r->depth);
+	rc = c == '"' ? jscan_string(&r->s, &value) : jscan_scalar(&r->s, &value);
 	if (rc == 0)
 		take_value(r, key, value, c == '"');
 	return rc;
@@ -157,7 +157,7 @@ static int read_object(struct reading *r)
 
 	r->depth = 1;
 	for (;;) {
-		int rc = json_next_key(&r->s, &first, &key);
+		int rc = jscan_next_key(&r->s, &first, &key);
 
 		if (rc == -1)
 			return -1;
@@ -180,7 +180,7 @@ static int read_object(struct reading *r)
 			r->path_n = before;
 		}
 	}
-	json_ws(&r->s);
+	jscan_ws(&r->s);
 	return r->s.p == r->s.end ? 0 : -1;
 }
 
@@ -223,8 +223,8 @@ static int read_line(struct lines *l, struct slice line)
 	if (l->o->max_entries > 0 && l->entries.n >= l->o->max_entries)
 		return err_set(l->err, ERR_TOO_LARGE, "too many entries in one push, limit: %llu",
 			       (unsigned long long)l->o->max_entries);
-	json_scan_init(&r.s, line, &l->b->arena, &ignored);
-	is_object = json_peek(&r.s) == '{' && read_object(&r) == 0;
+	jscan_init(&r.s, line, &l->b->arena, &ignored);
+	is_object = jscan_peek(&r.s) == '{' && read_object(&r) == 0;
 	struct line_entry e = { stream_of(l, &r, is_object, &is_new), r.ts, line };
 	if (!is_object || !r.has_time)
 		e.ts = l->next_ts++;

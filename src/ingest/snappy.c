@@ -6,16 +6,18 @@
 /* The format cannot do better than 64 bytes from 3, so a block that promises more is not one. */
 enum { MAX_RATIO = 22, SLACK = 64 };
 
-int snappy_decode(struct slice block, uint64_t limit, struct buf *out, struct err *err)
+int snappy_decode(struct slice block, const struct room *room, struct buf *out, struct err *err)
 {
 	size_t n;
 
 	if (block.n == 0 || snappy_uncompressed_length(block.p, block.n, &n) != SNAPPY_OK)
 		return err_set(err, ERR_BAD_REQUEST, "snappy: corrupt input");
-	if (n > limit)
-		return err_too_large(err, n, limit);
+	if (n > room->limit)
+		return err_too_large(err, n, room->limit);
 	if (n / MAX_RATIO > block.n + SLACK)
 		return err_set(err, ERR_BAD_REQUEST, "snappy: corrupt input");
+	if (room_reserve(room, n, err) == -1)
+		return -1;
 	buf_reset(out);
 	char *p = buf_reserve(out, n + 1);
 	if (snappy_uncompress(block.p, block.n, p, &n) != SNAPPY_OK)

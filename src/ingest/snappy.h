@@ -4,9 +4,10 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "ingest/room.h"
 
-/* Replaces *out. limit: ERR_TOO_LARGE if the block says it holds more; checked before anything is allocated.
+/* Replaces *out. ERR_TOO_LARGE if the block says it holds more than the room's limit; checked before anything is allocated.
  */
-int snappy_decode(struct slice block, uint64_t limit, struct buf *out, struct err *err);
+int snappy_decode(struct slice block, const struct room *room, struct buf *out, struct err *err);
 
 #endif

@@ -5,11 +5,10 @@
 
 #include <stdio.h>
 
-struct slice labels_sort(struct label *v, size_t n)
-{
-	struct slice twice = { NULL, 0 };
+enum { INSERTION_MAX = 32 };
 
-	/* Insertion sort: sets are small and mostly sorted already. */
+static void insertion_sort(struct label *v, size_t n)
+{
 	for (size_t i = 1; i < n; i++) {
 		struct label l = v[i];
 		size_t j = i;
@@ -18,6 +17,38 @@ struct slice labels_sort(struct label *v, size_t n)
 			v[j] = v[j - 1];
 		v[j] = l;
 	}
+}
+
+/* For what a hostile sender makes of a set: merges ever longer sorted runs. */
+static void merge_sort(struct label *v, size_t n)
+{
+	struct label *tmp = xmalloc(n * sizeof(*v));
+
+	for (size_t i = 0; i < n; i += INSERTION_MAX)
+		insertion_sort(v + i, MIN(n - i, (size_t)INSERTION_MAX));
+	for (size_t run = INSERTION_MAX; run < n; run *= 2) {
+		for (size_t at = 0; at + run < n; at += 2 * run) {
+			size_t mid = at + run, end = MIN(n, mid + run), i = at, j = mid, k = at;
+
+			while (i < mid && j < end)
+				tmp[k++] = slice_cmp(v[i].name, v[j].name) <= 0 ? v[i++] : v[j++];
+			while (i < mid)
+				tmp[k++] = v[i++];
+			memcpy(v + at, tmp + at, (k - at) * sizeof(*v));
+		}
+	}
+	free(tmp);
+}
+
+struct slice labels_sort(struct label *v, size_t n)
+{
+	struct slice twice = { NULL, 0 };
+
+	/* Sets are small and mostly sorted already. */
+	if (n <= INSERTION_MAX)
+		insertion_sort(v, n);
+	else
+		merge_sort(v, n);
 	for (size_t i = 1; i < n && twice.p == NULL; i++)
 		if (slice_eq(v[i - 1].name, v[i].name))
 			twice = v[i].name;

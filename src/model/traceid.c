@@ -47,6 +47,7 @@ struct trace_keys {
 	size_t n_literals;
 	struct slice *gate; /* lower case; every other name holds at least one of them */
 	size_t n_gates;
+	uint64_t fingerprint;
 };
 
 static const uint8_t is_hex[256] = {
@@ -555,7 +556,17 @@ struct trace_keys *trace_keys_new(const struct slice *keys, size_t n_keys, const
 		put_name(k, keys[i], false);
 	for (size_t i = 0; i < n_fields; i++)
 		put_name(k, fields[i], true);
+	/* Sums, so that the order in which the names are given does not matter. */
+	for (size_t i = 0; i < n_keys; i++)
+		k->fingerprint += hash64_seed(keys[i], 1);
+	for (size_t i = 0; i < n_fields; i++)
+		k->fingerprint += hash64_seed(fields[i], 2);
 	return k;
+}
+
+uint64_t trace_keys_fingerprint(const struct trace_keys *k)
+{
+	return k->fingerprint != 0 ? k->fingerprint : 1;
 }
 
 void trace_keys_free(struct trace_keys *k)
@@ -1143,6 +1154,12 @@ static void walk_line(struct finder *w, size_t start)
 
 /* ---------------------------------------------------------------- keys on the spot */
 
+/* Begins with 32 digits: found by the run rule, here and by whoever asks. */
+static bool is_plain_id(struct slice value)
+{
+	return value.n >= 32 && hex_len(slice_sub(value, 0, 33)) == 32 && !is_zero(hex32(value.p));
+}
+
 /* The gate stands inside the string between the quotes at `open` and `close`. Is that a key that matters? */
 static void json_key_near(struct finder *w, size_t open, size_t close)
 {
@@ -1157,17 +1174,15 @@ static void json_key_near(struct finder *w, size_t open, size_t close)
 	if (i >= s.n || s.p[i] != ':')
 		return;
 	i = skip_space(s, i + 1);
+	if (i >= s.n || (s.p[i] == '"' && is_plain_id(slice_from(s, i + 1))))
+		return;
 	unsigned flags = key_flags(w->k, name, &key);
-	if (flags == 0 || i >= s.n)
+	if (flags == 0)
 		return;
 	if (s.p[i] == '{') {
 		w->walk = true;
 		return;
 	}
-	/* 32 digits are found by the run rule, here and by whoever asks. */
-	if (s.p[i] == '"' && s.n - i > 32 && hex_len(slice_sub(s, i + 1, 33)) == 32 &&
-	    !is_zero(hex32(s.p + i + 1)))
-		return;
 	w->walk |= (flags & IS_FIELD_TAIL) != 0 || (flags & (IS_TAIL | IS_KEY)) == IS_TAIL;
 	if ((flags & (IS_KEY | IS_FIELD)) == 0)
 		return;
@@ -1214,7 +1229,7 @@ static size_t logfmt_key_near(struct finder *w, size_t at, size_t floor)
 
 	while (b < s.n && !is_space(s.p[b]) && s.p[b] != '=' && s.p[b] != '"')
 		b++;
-	if (b == s.n || s.p[b] != '=')
+	if (b == s.n || s.p[b] != '=' || is_plain_id(slice_from(s, b + 1)))
 		return b;
 	while (a > floor && !is_space(s.p[a - 1]) && s.p[a - 1] != '=' && s.p[a - 1] != '"')
 		a--;

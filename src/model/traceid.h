@@ -10,9 +10,10 @@
  * 32 hex digits of the line or of a metadata value wherever it stands; every dashed UUID by its last 8 digits before
  * the first dash, its three inner groups and its first 12 digits after the last dash. All zeros is not an id.
  *
- * Two reserved tokens mark what cannot be indexed exactly: an entry with a run of more than 32 hex digits holds
- * TRACE_TOKEN_LONG_RUN, a line with a JSON \u escape of an ASCII character TRACE_TOKEN_ESCAPED. A lookup for a needle
- * that such text might hide asks for these, too; so the index may name too much, never too little. */
+ * Two reserved tokens mark what cannot be indexed exactly: a line with a run of more than 32 hex digits holds
+ * TRACE_TOKEN_LONG_RUN; a line that spells a letter, a digit or a dash by a JSON \u escape, or whose JSON is malformed
+ * where a key might matter, TRACE_TOKEN_ESCAPED. A lookup for a needle that such text might hide asks for these, too; so
+ * the index may name too much, never too little. */
 #ifndef MODEL_TRACEID_H
 #define MODEL_TRACEID_H
 
@@ -32,6 +33,8 @@ void trace_keys_free(struct trace_keys *k);
 bool trace_keys_has(const struct trace_keys *k,
 		    struct slice name); /* a trace id key, after flattening/renaming */
 bool trace_keys_has_field(const struct trace_keys *k, struct slice name);
+/* Equal for equal sets of names, never 0: says whether an index was made with these keys. */
+uint64_t trace_keys_fingerprint(const struct trace_keys *k);
 
 enum trace_source { /* in the order that decides which id counts as the entry's own */
 		    TRACE_FROM_META,

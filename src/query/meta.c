@@ -45,9 +45,12 @@ static int labels_of(struct query_engine *e, const struct meta_request *r, struc
 	if (selector_optional(r->selector, a, &sel, err) == -1)
 		return -1;
 	int rc = query_control_check(c, err);
-	if (rc == 0)
+	if (rc == 0) {
+		query_guard_begin(c);
 		rc = store_labels(e->store, r->tenant, sel.m, sel.n, inclusive(r->range), name, a, out, n_out,
 				  err);
+		rc = query_guard_end(c, rc, err);
+	}
 	logql_free(sel.q);
 	return rc;
 }
@@ -91,8 +94,11 @@ static int series_add(struct query_engine *e, const struct meta_request *r, cons
 
 	if (query_control_check(c, err) == -1)
 		return -1;
-	if (snapshot_take(e->store, r->tenant, sel->m, sel->n, &hint, false, &snap, err) == -1)
-		return -1;
+	query_guard_begin(c);
+	rc = snapshot_take(e->store, r->tenant, sel->m, sel->n, &hint, false, &snap, err);
+	if (rc == -1)
+		return query_guard_end(c, -1, err);
+	rc = query_guard_end(c, 0, err);
 	for (size_t i = 0; rc == 0 && i < snapshot_n_streams(snap); i++) {
 		vec_push(&set->v, labels_dup(set->arena, snapshot_stream(snap, i)->labels));
 		if (i % 1024 == 1023)
@@ -166,8 +172,11 @@ int meta_stats(struct query_engine *e, const struct meta_request *r, struct quer
 	arena_init(&a);
 	if (selector_parse(r->selector, 0, &a, &sel, err) == 0) {
 		rc = query_control_check(c, err);
-		if (rc == 0)
+		if (rc == 0) {
+			query_guard_begin(c);
 			rc = store_sums(e->store, r->tenant, sel.m, sel.n, inclusive(r->range), &sums, err);
+			rc = query_guard_end(c, rc, err);
+		}
 		logql_free(sel.q);
 	}
 	if (rc == 0)

@@ -29,6 +29,10 @@ struct query_control {
 };
 /* 0 to go on; -1 with ERR_CANCELLED or ERR_TIMEOUT. Cheap: call at least every 1,024 entries. */
 int query_control_check(const struct query_control *c, struct err *err);
+/* Between these two the regexes of this thread stop when the query must, or where a single match might take seconds.
+ * The end takes what the work in between returned; -1 also if it cannot be believed. */
+void query_guard_begin(struct query_control *c);
+int query_guard_end(const struct query_control *c, int rc, struct err *err);
 
 struct query_request {
 	struct slice tenant;

@@ -5,15 +5,6 @@
 
 enum { TICK_WORK = 1024, WORK_BYTES = 1024 };
 
-int query_control_check(const struct query_control *c, struct err *err)
-{
-	if (atomic_load_explicit(&c->cancelled, memory_order_relaxed))
-		return err_set(err, ERR_CANCELLED, "query cancelled");
-	if (c->deadline_mono_ns != 0 && clock_mono_ns() > c->deadline_mono_ns)
-		return err_set(err, ERR_TIMEOUT, "query timed out");
-	return 0;
-}
-
 /* ---- memory ---- */
 
 static int over_budget(const char *what, uint64_t limit, enum err_code code, struct err *err)
@@ -195,11 +186,12 @@ int scan_init(struct scan *s, struct exec *x, const struct plan *plan, struct er
 	int64_t t0 = clock_mono_ns();
 
 	*s = (struct scan){ .exec = x, .plan = plan };
+	query_guard_begin(x->control);
 	if (choose_lookups(s, &hint, groups, err) == -1 || take_snapshot(s, &hint, true, &snap, err) == -1)
-		return -1;
+		return query_guard_end(x->control, -1, err);
 	s->snap = snap;
 	pthread_mutex_init(&s->lock, NULL);
-	if (check_bytes(s, err) == -1) {
+	if (query_guard_end(x->control, 0, err) == -1 || check_bytes(s, err) == -1) {
 		scan_fini(s);
 		return -1;
 	}
@@ -231,8 +223,13 @@ static void run_unit(void *arg, size_t i)
 		return;
 	struct scan_worker *w = worker_take(s);
 	err_clear(&err);
-	if (query_control_check(s->exec->control, &err) == -1 ||
-	    s->unit(w, snapshot_unit(s->snap, i), &err) == -1)
+	int rc = query_control_check(s->exec->control, &err);
+	if (rc == 0) {
+		query_guard_begin(s->exec->control);
+		rc = s->unit(w, snapshot_unit(s->snap, i), &err);
+		rc = query_guard_end(s->exec->control, rc, &err);
+	}
+	if (rc == -1)
 		fail(s, &err);
 	worker_give(s, w);
 }

@@ -61,7 +61,7 @@ def settle(d, facts):
     disk = d.disk_bytes("tenants")
     return {"settle_s": since - start, "settle_cpu_s_per_raw_gb": (d.cpu_seconds() - cpu) / (facts["raw_bytes"] / 1e9),
             "segments": len(d.files(".seg")), "disk_mb": disk / 1e6, "disk_per_raw": disk / facts["raw_bytes"],
-            "index_per_raw": sum(os.path.getsize(f) for f in d.files("index.db")) / facts["raw_bytes"]}
+            "index_per_raw": sum(os.path.getsize(f) for f in d.files("index.db") + d.files("index.db-wal")) / facts["raw_bytes"]}
 
 
 class Timing:

@@ -79,7 +79,7 @@ def test_curl(d):
     with tempfile.TemporaryDirectory() as tmp:
         path, lines = os.path.join(tmp, "app.log"), []
         now = time.time()
-        with open(os.path.join(HERE, "app.log")) as f:  # written by a JSON log formatter; its times are made recent
+        with open(os.path.join(HERE, "app.jsonl")) as f:  # written by a JSON log formatter; its times are made recent
             for i, line in enumerate(f):
                 record = json.loads(line)
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now - 600 + i)) + record["timestamp"][19:]

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const coding[] = { "", "gzip", "deflate", "snappy" };
 	static const char *const type[] = { "application/json", "application/x-protobuf" };
-	struct body_headers h = { .max_decompressed_size = 100000 };
+	struct body_headers h = { .room.limit = 100000 };
 	struct decode_options o = { .max_streams = 100, .max_entries = 1000 };
 	struct buf scratch[2];
 	struct batch b;
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&scratch[1]);
 	batch_init(&b);
 	body_decode(&h, slice_of(data + 1, size - 1), &o, scratch, &b, &format, &err);
-	assert(scratch[0].n <= h.max_decompressed_size + 1 && scratch[1].n <= h.max_decompressed_size + 1);
+	assert(scratch[0].n <= h.room.limit + 1 && scratch[1].n <= h.room.limit + 1);
 	batch_fini(&b);
 	buf_fini(&scratch[0]);
 	buf_fini(&scratch[1]);

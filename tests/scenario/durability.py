@@ -15,8 +15,8 @@ class Writers:
     """Threads that push numbered lines and remember which pushes were acknowledged. A push whose answer did not come
     is sent again, as an agent would; so whatever was sent may stand there, but only once."""
 
-    def __init__(self, daemon, n=4, lines=40, seed=1, days=1):
-        self.d, self.lines, self.days = daemon, lines, days
+    def __init__(self, daemon, n=4, lines=40, seed=1, days=1, pace=0):
+        self.d, self.lines, self.days, self.pace = daemon, lines, days, pace
         self.t = now_ns() - 3600 * NS
         self.acked, self.sent = set(), set()
         self.lock = threading.Lock()
@@ -40,7 +40,7 @@ class Writers:
 
     def run(self, who, rng):
         number = 0
-        while not self.end.is_set():
+        while not self.end.wait(self.pace):
             streams = self.batch(who, number, rng)
             keys = {(who, s, ts, line) for s, (_, entries) in enumerate(streams) for ts, line in entries}
             body = push_json(streams)
@@ -105,7 +105,7 @@ def offline_check(d):
 
 def kill_under_load(ctx, kills, settings=None, days=1, **writers):
     d = ctx.daemon({**SMALL, **(settings or {})})
-    load = Writers(d, days=days, **writers)
+    load = Writers(d, days=days, pace=0.05 if ctx.long else 0, **writers)
     rng = random.Random(kills)
     for i in range(kills):
         time.sleep(rng.uniform(0.05, 0.5))
@@ -115,7 +115,7 @@ def kill_under_load(ctx, kills, settings=None, days=1, **writers):
             time.sleep(rng.uniform(0, 0.15))
             d.kill()
         d.start()
-        if i % 10 == 9 or kills <= 10 and i == kills // 2:
+        if i % 20 == 19 or kills <= 10 and i == kills // 2:
             load.pause.set()
             load.verify("after kill %d" % (i + 1))
             load.pause.clear()

@@ -93,7 +93,8 @@ def full_disk(ctx, settings, leave, pad):
             if when == "full":
                 d.kill()
                 d.spawn()
-                wait_for(lambda: reads(d), 20, "a start on a full disk")
+                wait_for(lambda: reads(d) or d.process.poll() is not None, 20, "a start on a full disk")
+                d.check_alive()
         disk.free()
         wait_for(lambda: d.push({"app": "full"}, [(t + T0 // 2, "again")], want=None).status == 204, 20,
                  "pushes to go on once there is space")

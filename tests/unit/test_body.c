@@ -97,6 +97,8 @@ static const struct {
 	{ "multipart/form-data; boundary=x", NULL, true, PLAIN, "use application/json" },
 };
 
+static const struct room room = { .limit = LIMIT };
+
 static int decode(const struct body_headers *h, struct slice body, size_t *n_entries, struct err *err)
 {
 	struct decode_options o = { 0 };
@@ -123,8 +125,9 @@ static void test_headers(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct body_headers h = { PUSH_LOKI, slice_cstr(cases[i].type), slice_cstr(cases[i].coding),
-					  LIMIT };
+		struct body_headers h = {
+			PUSH_LOKI, slice_cstr(cases[i].type), slice_cstr(cases[i].coding), { .limit = LIMIT }
+		};
 		struct slice plain = cases[i].json ? SLICE(JSON) : slice_of(proto, sizeof(proto) - 1);
 		struct buf body;
 		struct err err;
@@ -145,9 +148,11 @@ static void test_headers(void **state)
 
 static void test_empty_bodies(void **state)
 {
-	struct body_headers json = { PUSH_LOKI, SLICE("application/json"), { NULL, 0 }, LIMIT };
-	struct body_headers pb = { PUSH_LOKI, SLICE("application/x-protobuf"), { NULL, 0 }, LIMIT };
-	struct body_headers lines = { PUSH_PLAIN, { NULL, 0 }, { NULL, 0 }, LIMIT };
+	struct body_headers json = { PUSH_LOKI, SLICE("application/json"), { NULL, 0 }, { .limit = LIMIT } };
+	struct body_headers pb = {
+		PUSH_LOKI, SLICE("application/x-protobuf"), { NULL, 0 }, { .limit = LIMIT }
+	};
+	struct body_headers lines = { PUSH_PLAIN, { NULL, 0 }, { NULL, 0 }, { .limit = LIMIT } };
 	struct slice none = { NULL, 0 };
 	struct err err;
 	size_t n;
@@ -166,7 +171,7 @@ static void test_empty_bodies(void **state)
 
 static void test_lines_take_any_type(void **state)
 {
-	struct body_headers h = { PUSH_PLAIN, SLICE("text/plain"), { NULL, 0 }, LIMIT };
+	struct body_headers h = { PUSH_PLAIN, SLICE("text/plain"), { NULL, 0 }, { .limit = LIMIT } };
 	struct err err;
 	size_t n;
 
@@ -189,25 +194,25 @@ static void test_gzip_members(void **state)
 	deflate_to(&body, SLICE("one "), 31);
 	deflate_to(&body, SLICE(""), 31);
 	deflate_to(&body, SLICE("two"), 31);
-	assert_int_equal(gunzip(buf_slice(&body), LIMIT, &out, &err), 0);
+	assert_int_equal(gunzip(buf_slice(&body), &room, &out, &err), 0);
 	assert_true(slice_is(buf_slice(&out), "one two"));
 	/* members add up */
-	assert_int_equal(gunzip(buf_slice(&body), 7, &out, &err), 0);
-	assert_int_equal(gunzip(buf_slice(&body), 6, &out, &err), -1);
+	assert_int_equal(gunzip(buf_slice(&body), &(struct room){ .limit = 7 }, &out, &err), 0);
+	assert_int_equal(gunzip(buf_slice(&body), &(struct room){ .limit = 6 }, &out, &err), -1);
 	assert_int_equal(err.code, ERR_TOO_LARGE);
 	for (size_t n = 1; n < body.n; n++) {
-		int rc = gunzip(slice_sub(buf_slice(&body), 0, n), LIMIT, &out, &err);
+		int rc = gunzip(slice_sub(buf_slice(&body), 0, n), &room, &out, &err);
 		bool whole = rc == 0 && (slice_is(buf_slice(&out), "one "));
 
 		assert_true(rc == -1 || whole);
 	}
 	buf_puts(&body, "junk");
-	assert_int_equal(gunzip(buf_slice(&body), LIMIT, &out, &err), -1);
+	assert_int_equal(gunzip(buf_slice(&body), &room, &out, &err), -1);
 	assert_int_equal(err.code, ERR_BAD_REQUEST);
 	buf_reset(&body);
 	deflate_to(&body, SLICE("one"), -15);
 	buf_puts(&body, "junk");
-	assert_int_equal(inflate_any(buf_slice(&body), LIMIT, &out, &err), -1);
+	assert_int_equal(inflate_any(buf_slice(&body), &room, &out, &err), -1);
 	buf_fini(&body);
 	buf_fini(&out);
 }
@@ -220,8 +225,9 @@ static void test_bombs(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		struct body_headers h = { PUSH_LOKI, SLICE("application/json"), slice_cstr(coding[i]),
-					  LIMIT };
+		struct body_headers h = {
+			PUSH_LOKI, SLICE("application/json"), slice_cstr(coding[i]), { .limit = LIMIT }
+		};
 		struct buf body, out;
 		struct err err;
 		size_t n;
@@ -237,12 +243,59 @@ static void test_bombs(void **state)
 			"request body too large: decompressed message size too large than max (1048577 vs "
 			"1048576)");
 		if (kinds[i] == GZIP)
-			gunzip(buf_slice(&body), LIMIT, &out, &err);
+			gunzip(buf_slice(&body), &room, &out, &err);
 		assert_true(out.cap < 4 * LIMIT);
 		buf_fini(&body);
 		buf_fini(&out);
 	}
 	free(zeros);
+}
+
+struct budget {
+	size_t left;
+};
+
+static bool take(void *arg, size_t bytes)
+{
+	struct budget *b = arg;
+
+	if (bytes > b->left)
+		return false;
+	b->left -= bytes;
+	return true;
+}
+
+/* What a body grows to is asked for first, whatever compressed it. */
+static void test_memory_is_asked_for(void **state)
+{
+	static const enum packing kinds[] = { GZIP, RAW, ZLIB };
+	static char text[300000];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds) + 1; i++) {
+		struct budget enough = { 600000 }, little = { 200000 };
+		struct room asked = { LIMIT, take, &enough };
+		struct buf body, out;
+		struct err err;
+
+		buf_init(&body);
+		buf_init(&out);
+		if (i < ARRAY_LEN(kinds))
+			pack(&body, slice_of(text, sizeof(text)), kinds[i]);
+		else
+			snappy_to(&body, slice_of(text, sizeof(text)));
+		int (*fn)(struct slice, const struct room *, struct buf *, struct err *) =
+			i == ARRAY_LEN(kinds) ? snappy_decode
+			: kinds[i] == GZIP    ? gunzip
+					      : inflate_any;
+		assert_int_equal(fn(buf_slice(&body), &asked, &out, &err), 0);
+		assert_in_range(enough.left, 0, 300000);
+		asked.arg = &little;
+		assert_int_equal(fn(buf_slice(&body), &asked, &out, &err), -1);
+		assert_int_equal(err.code, ERR_UNAVAILABLE);
+		buf_fini(&body);
+		buf_fini(&out);
+	}
 }
 
 static void test_snappy_lies(void **state)
@@ -254,20 +307,21 @@ static void test_snappy_lies(void **state)
 	(void)state;
 	buf_init(&out);
 	/* 4 GiB promised: refused by the limit before anything is allocated */
-	assert_int_equal(snappy_decode(slice_of(huge, 6), LIMIT, &out, &err), -1);
+	assert_int_equal(snappy_decode(slice_of(huge, 6), &room, &out, &err), -1);
 	assert_int_equal(err.code, ERR_TOO_LARGE);
 	/* within the limit, but more than so few bytes can hold */
-	assert_int_equal(snappy_decode(slice_of(big, 4), 2 * LIMIT, &out, &err), -1);
+	assert_int_equal(snappy_decode(slice_of(big, 4), &(struct room){ .limit = 2 * LIMIT }, &out, &err),
+			 -1);
 	assert_string_equal(err.msg, "snappy: corrupt input");
 	assert_int_equal(out.cap, 0);
 	/* the framed format is another one */
-	assert_int_equal(snappy_decode(SLICE("\xff\x06\x00\x00sNaPpY"), LIMIT, &out, &err), -1);
+	assert_int_equal(snappy_decode(SLICE("\xff\x06\x00\x00sNaPpY"), &room, &out, &err), -1);
 	/* a block of zeros reaches the best ratio there is */
 	struct buf block;
 	char *zeros = xcalloc(1, LIMIT);
 	buf_init(&block);
 	snappy_to(&block, slice_of(zeros, LIMIT));
-	assert_int_equal(snappy_decode(buf_slice(&block), LIMIT, &out, &err), 0);
+	assert_int_equal(snappy_decode(buf_slice(&block), &room, &out, &err), 0);
 	assert_int_equal(out.n, LIMIT);
 	buf_fini(&block);
 	free(zeros);
@@ -282,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_lines_take_any_type),
 		cmocka_unit_test(test_gzip_members),
 		cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_memory_is_asked_for),
 		cmocka_unit_test(test_snappy_lies),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

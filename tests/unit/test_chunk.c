@@ -185,6 +185,26 @@ static void every_flipped_bit_is_noticed(void **state)
 	buf_fini(&out);
 }
 
+/* The table of a block holds its metadata: different in each entry, it must not outgrow what a reader accepts. */
+static void large_metadata_makes_more_blocks(void **state)
+{
+	enum { N = 1300, META = 64 << 10 };
+	struct chunk_entry *e = xcalloc(N, sizeof(*e));
+	char *meta = xcalloc(N, META);
+
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		uint64_t *w = (uint64_t *)(meta + i * META);
+
+		for (size_t k = 0; k < META / 8; k++)
+			w[k] = (i * META + k) * 0x9e3779b97f4a7c15ULL;
+		e[i] = (struct chunk_entry){ 1, SLICE(""), slice_of(meta + i * META, META) };
+	}
+	round_trip(e, N);
+	free(meta);
+	free(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +212,7 @@ int main(void)
 		cmocka_unit_test(random_entries_round_trip),
 		cmocka_unit_test(needles_rule_blocks_out),
 		cmocka_unit_test(every_flipped_bit_is_noticed),
+		cmocka_unit_test(large_metadata_makes_more_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,20 +121,24 @@ static void a_trace_is_aligned(void **state)
 {
 	static struct label labels[] = { { SLICE("detected_level"), SLICE("error") },
 					 { SLICE("service_name"), SLICE("cart") } };
+	static struct label longer[] = { { SLICE("detected_level"), SLICE("notable-one") },
+					 { SLICE("service_name"), SLICE("checkout") } };
 	const struct render r = { .output = OUTPUT_TEXT };
 	const struct entry e[] = {
 		{ T0, SLICE("a"), { labels, 2 } },
 		{ T0 + 1234567, SLICE("b"), { labels, 1 } },
 		{ T0 + 61 * NS_PER_S, SLICE("c"), { labels, 2 } },
+		{ T0 + 123456789 * NS_PER_S, SLICE("d"), { longer, 2 } },
 	};
 	struct buf b = { 0 };
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < ARRAY_LEN(e); i++)
 		render_trace_entry(&b, &r, &e[i], T0, 4);
-	says(&b, "+0.000ms    cart  error  a\n"
-		 "+1.235ms    -     error  b\n"
-		 "+61.000s    cart  error  c\n");
+	says(&b, "+0.000ms    cart  error     a\n"
+		 "+1.235ms    -     error     b\n"
+		 "+61.000s    cart  error     c\n"
+		 "+123456789.000s  checkout  notable-one  d\n");
 }
 
 static void times_as_people_write_them(void **state)

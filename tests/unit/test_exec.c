@@ -279,6 +279,27 @@ static void test_guards(void **state)
 		"{app=\"a\"} 0:a0\nwarning: 2 damaged blocks were left out; the answer may be incomplete\n");
 }
 
+/* Neither "no match" nor seconds in one call: libre2 cannot be interrupted. */
+static void test_a_regex_too_expensive_for_a_line(void **state)
+{
+	static char line[200 << 10];
+	struct query_test *t = *state;
+
+	memset(line, 'a', sizeof(line) - 1);
+	memcpy(line, "bcz", 3); /* what the expression needs anywhere in the line */
+	fake_store_add(&t->store, "{app=\"long\"}", 1, line, NULL);
+	fake_store_add(&t->store, "{app=\"short\"}", 1, "bcz aaa", NULL);
+	assert_query(t, "{app=\"short\"} |~ \"(.{0,1000}a.{0,1000}b)c\"", "");
+	query(t, "{app=\"long\"} |~ \"(.{0,1000}a.{0,1000}b)c\"");
+	assert_int_equal(t->err.code, ERR_BAD_REQUEST);
+	assert_memory_equal(t->err.msg, "regex too expensive", 19);
+	query(t, "count_over_time({app=\"long\"} |~ \"(.{0,1000}a.{0,1000}b)c\" [1m])");
+	assert_int_equal(t->err.code, ERR_BAD_REQUEST);
+	query(t, "{app=\"long\"} !~ \"(.{0,1000}a.{0,1000}b)c\"");
+	assert_int_equal(t->err.code, ERR_BAD_REQUEST);
+	assert_query(t, "{app=\"long\"} |~ \"(.*a){20}z$\"", "");
+}
+
 static void test_memory_is_given_back(void **state)
 {
 	_Atomic uint64_t in_use = 0;
@@ -312,6 +333,7 @@ int main(void)
 		TEST(test_trace_lookups),
 		TEST(test_refusals),
 		TEST(test_guards),
+		TEST(test_a_regex_too_expensive_for_a_line),
 		TEST(test_memory_is_given_back),
 	};
 

@@ -126,6 +126,7 @@ static const struct {
 	{ ENTRY("{}"), "expected '['" },
 	{ ENTRY("[1,\"a\"]"), "expected a timestamp, a string of nanoseconds" },
 	{ ENTRY("[\"abc\",\"a\"]"), "timestamp is not a number of nanoseconds: abc" },
+	{ ENTRY("[\"\\u001b[31m\",\"a\"]"), "timestamp is not a number of nanoseconds: \\x1b[31m" },
 	{ ENTRY("[\"1.5\",\"a\"]"), "timestamp is not a number" },
 	{ ENTRY("[\"9223372036854775808\",\"a\"]"), "timestamp is not a number" },
 	{ ENTRY("[\"1\",5]"), "expected a string, found '5'" },
@@ -239,6 +240,35 @@ static void test_depth_and_counts_are_bounded(void **state)
 	buf_fini(&shown);
 }
 
+/* Far more labels than validation lets pass, backwards and each of them twice: sorted, the last of equal names kept. */
+static void test_many_labels(void **state)
+{
+	struct decode_options o = { 0 };
+	struct buf body;
+	struct batch b;
+	struct err err;
+
+	(void)state;
+	buf_init(&body);
+	batch_init(&b);
+	buf_puts(&body, "{\"streams\":[{\"stream\":{");
+	for (int i = 0; i < 2000; i++)
+		buf_printf(&body, "%s\"l%03d\":\"%d\"", i > 0 ? "," : "", (1999 - i) / 2, i);
+	buf_puts(&body, "}}]}");
+	assert_int_equal(decode_loki_json(buf_slice(&body), &o, &b, &err), 0);
+	struct labels l = b.streams.v[0].labels;
+	assert_int_equal(l.n, 1000);
+	for (size_t i = 0; i < l.n; i++) {
+		char name[32], value[32];
+
+		snprintf(name, sizeof(name), "l%03zu", i);
+		snprintf(value, sizeof(value), "%zu", 1999 - 2 * i);
+		assert_true(slice_is(l.v[i].name, name) && slice_is(l.v[i].value, value));
+	}
+	batch_fini(&b);
+	buf_fini(&body);
+}
+
 /* Lines of all lengths and with escapes in all places come out as they went in. */
 static void test_escapes_at_every_offset(void **state)
 {
@@ -280,6 +310,7 @@ int main(void)
 		cmocka_unit_test(test_every_cut_is_refused),
 		cmocka_unit_test(test_old_shape),
 		cmocka_unit_test(test_depth_and_counts_are_bounded),
+		cmocka_unit_test(test_many_labels),
 		cmocka_unit_test(test_escapes_at_every_offset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

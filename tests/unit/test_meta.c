@@ -114,11 +114,6 @@ int store_sums(struct store *s, struct slice tenant, const struct matcher *m, si
 	return 0;
 }
 
-int query_control_check(const struct query_control *c, struct err *err)
-{
-	return c->cancelled ? err_set(err, ERR_CANCELLED, "cancelled") : 0;
-}
-
 /* ---- the tests ---- */
 
 static struct arena arena;

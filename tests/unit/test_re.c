@@ -192,6 +192,44 @@ static void no_pattern_takes_exponential_time(void **state)
 	}
 }
 
+static bool says_stop(void *arg)
+{
+	int *n_more = arg;
+
+	return (*n_more)-- == 0;
+}
+
+static void a_guard_keeps_matches_short(void **state)
+{
+	static char text[256 << 10];
+	struct re *big = compile("(.{0,1000}a.{0,1000}b)c", 0), *small = compile("(a|bb)+c", 0);
+	struct slice g[2], all = slice_of(text, sizeof(text));
+	int n_more = 1;
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	re_guard = (struct re_guard){ .stop = says_stop, .arg = &n_more };
+	assert_false(re_match(small, all));
+	assert_false(re_match(big, slice_sub(all, 0, 100)));
+	assert_false(re_guard.given_up);
+	assert_in_range(re_guard.steps, sizeof(text), 16 << 20);
+	assert_false(re_match(big, all)); /* might take seconds */
+	assert_true(re_guard.given_up);
+	assert_false(re_match(small, SLICE("ac")));
+	re_guard = (struct re_guard){ .stop = says_stop, .arg = &n_more };
+	assert_false(re_find(big, all, g, 2));
+	assert_true(re_guard.given_up);
+	re_guard = (struct re_guard){ .stop = says_stop, .arg = &n_more };
+	for (int i = 0; i < 1000 && !re_guard.given_up; i++)
+		re_match(small, all);
+	assert_true(re_guard.given_up); /* was asked twice */
+	assert_int_equal(n_more, -1);
+	re_guard = (struct re_guard){ 0 };
+	assert_true(re_match(small, SLICE("ac")));
+	re_free(big);
+	re_free(small);
+}
+
 static void letters_fold_by_simple_unicode_rules(void **state)
 {
 	uint32_t orbit[RUNE_MAX_ORBIT];
@@ -287,6 +325,7 @@ int main(void)
 		cmocka_unit_test(groups_lie_in_the_text_when_it_is_not_utf8),
 		cmocka_unit_test(too_large_a_program_is_an_error),
 		cmocka_unit_test(no_pattern_takes_exponential_time),
+		cmocka_unit_test(a_guard_keeps_matches_short),
 		cmocka_unit_test(letters_fold_by_simple_unicode_rules),
 		cmocka_unit_test(search_without_case_lowers_the_text),
 		cmocka_unit_test(replacements_expand_as_in_go),

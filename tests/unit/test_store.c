@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -90,6 +91,34 @@ static int teardown(void **state)
 	trace_keys_free(f->keys);
 	free(f);
 	return 0;
+}
+
+/* SQLite's own syncs: those of its logs fail once so many have gone well; -1: never. */
+static _Atomic int good_sqlite_log_syncs = -1;
+
+static bool is_sqlite_log(int fd)
+{
+	char link[64], path[512];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path));
+	return n > 4 && memcmp(path + n - 4, "-wal", 4) == 0;
+}
+
+/* In place of the C library's, for SQLite too. */
+int fdatasync(int fd)
+{
+	if (atomic_load(&good_sqlite_log_syncs) >= 0 && is_sqlite_log(fd) &&
+	    (atomic_load(&good_sqlite_log_syncs) == 0 || atomic_fetch_sub(&good_sqlite_log_syncs, 1) == 0)) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+	return fdatasync(fd);
 }
 
 /* ---- pushing and reading -------------------------------------------------------------------------------------- */
@@ -309,6 +338,15 @@ static void duplicates_are_kept_once_wherever_they_lie(void **state)
 	flush(f);
 	expect(f, &everything, "a", want);
 	expect(f, &newest_first, "a", back);
+	/* Counting without lines must not take them for one, or count them twice. */
+	const struct scan_hint no_lines = { .range = { INT64_MIN, INT64_MAX }, .no_lines = true };
+	push(f, p, 4);
+	struct buf got = read_all(f, &no_lines, "a", NULL);
+	size_t n = 0;
+	for (size_t i = 0; i < got.n; i++)
+		n += got.p[i] == '|';
+	assert_int_equal(n, 3);
+	buf_fini(&got);
 	assert_int_equal(store_merge(f->s, &err), 0);
 	expect(f, &everything, "a", want);
 	reopen(f, true);
@@ -664,6 +702,289 @@ static void damage_is_found_and_survived(void **state)
 	expect(f, &everything, "b", "b 1 two two two|");
 }
 
+static char *day_file(struct fixture *f, char *out, size_t size, const char *name)
+{
+	snprintf(out, size, "%s/tenants/t/2024-10-04/%s", f->dir, name);
+	return out;
+}
+
+static void push_numbered(struct fixture *f, unsigned from, unsigned n)
+{
+	for (unsigned i = from; i < from + n; i++) {
+		char line[300];
+		struct pushed p = { "a", DAY + (int64_t)i * SEC, line, NULL };
+
+		snprintf(line, sizeof(line), "%u %0200u", i, i);
+		push(f, &p, 1);
+	}
+}
+
+static size_t count_all(struct fixture *f)
+{
+	struct buf all = read_all(f, &everything, NULL, NULL);
+	size_t n = 0;
+
+	for (size_t i = 0; i < all.n; i++)
+		n += all.p[i] == '|';
+	buf_fini(&all);
+	return n;
+}
+
+static void wait_until_counted(struct fixture *f, size_t want)
+{
+	for (int i = 0; i < 300 && count_all(f) != want; i++)
+		usleep(20000);
+	assert_int_equal(count_all(f), want);
+}
+
+/* Overwrites all pages of the index but the first ones, which opening it reads. */
+static void ruin_index(struct fixture *f, long keep_bytes)
+{
+	char path[256], junk[4096];
+	FILE *h = fopen(day_file(f, path, sizeof(path), "index.db"), "r+b");
+
+	assert_non_null(h);
+	fseek(h, 0, SEEK_END);
+	long size = ftell(h);
+	assert_true(size > keep_bytes);
+	memset(junk, 0x5a, sizeof(junk));
+	for (long at = keep_bytes; at < size; at += (long)sizeof(junk)) {
+		fseek(h, at, SEEK_SET);
+		fwrite(junk, 1, sizeof(junk), h);
+	}
+	fclose(h);
+}
+
+/* Damage that opening does not notice: a query ends, and says that something is missing; soon the index is new. */
+static void an_index_found_damaged_is_made_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot *snap;
+	struct err err = { 0 };
+
+	for (unsigned i = 0; i < 40; i++) {
+		push_numbered(f, i, 1);
+		flush(f); /* many chunk rows */
+	}
+	close_store(f, true);
+	ruin_index(f, 8192);
+	open_store(f);
+	if (snapshot_take(f->s, SLICE("t"), NULL, 0, &everything, true, &snap, &err) == -1)
+		fail_msg("a damaged day must not fail the whole query: %s", err.msg);
+	snapshot_release(snap);
+	wait_until_counted(f, 40);
+	push_numbered(f, 40, 1);
+	flush(f);
+	assert_int_equal(count_all(f), 41);
+}
+
+/* The same, met by a flush first: it must not be stuck for ever, since then nothing could be written any more. */
+static void a_flush_survives_a_damaged_index(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	for (unsigned i = 0; i < 40; i++) {
+		push_numbered(f, i, 1);
+		flush(f);
+	}
+	close_store(f, true);
+	ruin_index(f, 8192);
+	open_store(f);
+	push_numbered(f, 40, 1);
+	for (int i = 0; i < 10 && store_flush(f->s, &err) == -1; i++)
+		usleep(300000);
+	assert_int_equal(store_flush(f->s, &err), 0);
+	assert_int_equal(count_all(f), 41);
+	/* And by the flush of a replay. */
+	push_numbered(f, 41, 60);
+	close_store(f, false);
+	ruin_index(f, 8192);
+	f->o.head_bytes = 2;
+	open_store(f);
+	assert_int_equal(count_all(f), 101);
+}
+
+/* An index that lost its latest rows (its own log was damaged, say) does not name a segment which nothing else holds. */
+static void a_segment_is_never_removed_as_the_only_copy(void **state)
+{
+	struct fixture *f = *state;
+	char index[256], saved[256], cmd[600];
+
+	push_numbered(f, 0, 1);
+	flush(f);
+	close_store(f, true);
+	day_file(f, index, sizeof(index), "index.db");
+	snprintf(saved, sizeof(saved), "%s/saved", f->dir);
+	snprintf(cmd, sizeof(cmd), "cp %s %s", index, saved);
+	assert_int_equal(system(cmd), 0);
+	open_store(f);
+	push_numbered(f, 1, 1);
+	flush(f);
+	close_store(f, true);
+	snprintf(cmd, sizeof(cmd), "cp %s %s", saved, index);
+	assert_int_equal(system(cmd), 0);
+	open_store(f);
+	assert_int_equal(count_all(f), 2);
+}
+
+/* A commit whose sync failed may be found committed after a crash, and then names its segment. */
+static void a_commit_in_doubt_keeps_its_segment(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+	char copy[80], cmd[300];
+
+	push_numbered(f, 0, 1);
+	flush(f);
+	push_numbered(f, 1, 1);
+	atomic_store(&good_sqlite_log_syncs, 1); /* that of the segment's number */
+	assert_int_equal(store_flush(f->s, &err), -1);
+	/* What kill -9 would leave now. */
+	snprintf(copy, sizeof(copy), "%s-copy", f->dir);
+	snprintf(cmd, sizeof(cmd), "cp -r %s %s", f->dir, copy);
+	assert_int_equal(system(cmd), 0);
+	atomic_store(&good_sqlite_log_syncs, -1);
+	struct fixture g = *f;
+	g.o.dir = copy;
+	open_store(&g);
+	assert_int_equal(count_all(&g), 2);
+	close_store(&g, false);
+	file_remove_tree(copy, &err);
+	for (int i = 0; i < 20 && store_flush(f->s, &err) == -1; i++)
+		usleep(200000);
+	assert_int_equal(count_all(f), 2);
+	reopen(f, false);
+	assert_int_equal(count_all(f), 2);
+}
+
+/* The start needs no room on the disk: what is stored is served, and writing begins when there is some. */
+static void a_full_disk_does_not_stop_the_start(void **state)
+{
+	struct fixture *f = *state;
+	char why[256];
+
+	push_numbered(f, 0, 2);
+	flush(f);
+	push_numbered(f, 2, 1);
+	close_store(f, false);
+	file_fault("write", ENOSPC, 0, -1);
+	file_fault("create", ENOSPC, 0, -1);
+	open_store(f);
+	assert_true(store_read_only(f->s, why, sizeof(why)));
+	assert_int_equal(count_all(f), 3);
+	file_fault("write", 0, 0, 0);
+	file_fault("create", 0, 0, 0);
+	for (int i = 0; i < 150 && store_read_only(f->s, why, sizeof(why)); i++)
+		usleep(20000);
+	push_numbered(f, 3, 1);
+	flush(f);
+	assert_int_equal(count_all(f), 4);
+	reopen(f, false);
+	assert_int_equal(count_all(f), 4);
+}
+
+/* A number that a partition covers already would make new entries look old, and a flush would leave them out. */
+static void numbers_of_the_log_never_go_back(void **state)
+{
+	struct fixture *f = *state;
+	char day[256], away[256];
+
+	for (unsigned i = 0; i < 5; i++) {
+		push_numbered(f, i, 1);
+		flush(f);
+	}
+	close_store(f, true);
+	/* The day is away while the store starts, and comes back later with the position that it has. */
+	day_file(f, day, sizeof(day), "");
+	snprintf(away, sizeof(away), "%s/away", f->dir);
+	day[strlen(day) - 1] = '\0';
+	assert_int_equal(rename(day, away), 0);
+	open_store(f);
+	assert_int_equal(rename(away, day), 0);
+	push_numbered(f, 5, 1);
+	flush(f);
+	assert_int_equal(count_all(f), 6);
+	reopen(f, false);
+	assert_int_equal(count_all(f), 6);
+}
+
+/* A key added to the configuration is not known to the index of older days: they are scanned. */
+static void other_trace_keys_make_the_index_unused_not_wrong(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p = { "a", DAY + 1 * SEC, "order_id=A77 paid", NULL };
+	const struct slice keys[] = { SLICE("trace_id") }, fields[] = { SLICE("order_id") };
+	struct trace_keys *more = trace_keys_new(keys, 1, fields, 1), *before = f->keys;
+	uint64_t token[4];
+	struct err err = { 0 };
+	struct trace_group g = { token,
+				 trace_tokens_for_label(more, SLICE("order_id"), SLICE("A77"), token) };
+	const struct scan_hint hint = { .range = TIMERANGE_ALL, .groups = &g, .n_groups = 1 };
+
+	push(f, &p, 1);
+	flush(f);
+	expect(f, &hint, "a", "");
+	f->o.keys = f->keys = more;
+	reopen(f, true);
+	expect(f, &hint, "a", "a 1 order_id=A77 paid|");
+	close_store(f, true);
+	assert_int_equal(store_rebuild_index(&f->o, &err), 0);
+	open_store(f);
+	expect(f, &hint, "a", "a 1 order_id=A77 paid|");
+	/* And what the log holds is searched for the new keys when it is replayed. */
+	f->o.keys = f->keys = before;
+	reopen(f, true);
+	const struct pushed late = { "a", DAY + NS_PER_DAY, "order_id=A77 sent", NULL };
+	push(f, &late, 1);
+	f->o.keys = f->keys = more;
+	reopen(f, false);
+	struct buf got = read_all(f, &hint, "a", NULL);
+	assert_non_null(strstr(got.p, "sent"));
+	buf_fini(&got);
+	trace_keys_free(before);
+}
+
+static void the_last_instant_can_be_flushed(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", INT64_MAX, "end", NULL },
+					   { "a", INT64_MIN, "start", NULL },
+					   { "a", DAY, "now", NULL } };
+	const struct scan_hint hint = { .range = { DAY - 1, DAY + 1 } };
+
+	push(f, p, 3);
+	flush(f);
+	expect(f, &hint, "a", "a 0 now|");
+	reopen(f, false);
+	expect(f, &hint, "a", "a 0 now|");
+}
+
+/* A dropped day may be written again at once, also while its old readers live. */
+static void a_dropped_day_can_be_written_again(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+	struct snapshot *old;
+
+	push_numbered(f, 0, 3);
+	flush(f);
+	assert_int_equal(snapshot_take(f->s, SLICE("t"), NULL, 0, &everything, true, &old, &err), 0);
+	f->retention = clock_now_ns() - (DAY + NS_PER_DAY * 3);
+	assert_int_equal(store_retain(f->s, &err), 0);
+	assert_int_equal(count_all(f), 0);
+	f->retention = 0;
+	flush(f);
+	push_numbered(f, 10, 2);
+	assert_int_equal(count_all(f), 2);
+	flush(f);
+	assert_int_equal(count_all(f), 2);
+	snapshot_release(old);
+	push_numbered(f, 12, 1);
+	reopen(f, false);
+	assert_int_equal(count_all(f), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -681,6 +1002,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tenants_do_not_see_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_second_process_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_found_and_survived, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_index_found_damaged_is_made_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_flush_survives_a_damaged_index, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_segment_is_never_removed_as_the_only_copy, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_commit_in_doubt_keeps_its_segment, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_disk_does_not_stop_the_start, setup, teardown),
+		cmocka_unit_test_setup_teardown(numbers_of_the_log_never_go_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_trace_keys_make_the_index_unused_not_wrong, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_last_instant_can_be_flushed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_dropped_day_can_be_written_again, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,13 +196,43 @@ static void covered_files_are_removed(void **state)
 	struct err err;
 	size_t n;
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
+		append(f, "x");
+		wal_mark_good(f->w);
 		assert_int_equal(wal_next(f->w, &err), 0);
+	}
 	assert_int_equal(wal_remove_through(f->dir, 2, &err), 0);
 	assert_int_equal(wal_list(f->dir, &files, &n, &err), 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(files[0].number, 3);
 	free(files);
+}
+
+/* While writing keeps failing, each attempt begins a new file: they must not pile up, and what the first of them says of
+ * the last good file must hold. */
+static void files_without_anything_good_do_not_pile_up(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_replay_stats st = { 0 };
+	struct wal_file *files;
+	struct err err;
+	size_t n;
+
+	append(f, "good");
+	wal_mark_good(f->w);
+	append(f, "failed");
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(wal_next(f->w, &err), 0);
+		append(f, "failed again");
+	}
+	assert_int_equal(wal_next(f->w, &err), 0);
+	append(f, "after");
+	wal_mark_good(f->w);
+	assert_int_equal(wal_list(f->dir, &files, &n, &err), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(files[1].number, 7);
+	free(files);
+	assert_string_equal(replay(f, &st), "good after ");
 }
 
 int main(void)
@@ -214,6 +244,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(damage_in_the_middle_is_skipped, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_record_in_the_wrong_place_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(covered_files_are_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_without_anything_good_do_not_pile_up, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
