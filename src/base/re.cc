@@ -283,8 +283,8 @@ extern "C" void re_each(const struct re *re, struct slice text, size_t n_groups,
 	}
 	re2::StringPiece in(searched.p, searched.n);
 	while (go_on && pos <= searched.n &&
-	       re->engine->Match(in, pos, searched.n,
-				 re->anchored ? RE2::ANCHOR_BOTH : RE2::UNANCHORED, found, (int)n_found)) {
+	       re->engine->Match(in, pos, searched.n, re->anchored ? RE2::ANCHOR_BOTH : RE2::UNANCHORED,
+				 found, (int)n_found)) {
 		size_t from = (size_t)(found[0].data() - searched.p), to = from + found[0].size();
 
 		if (to > from || from != last_end) {

@@ -565,7 +565,7 @@ static int check_pipe(struct tmpl_parser *p, const struct tmpl_node *pipe, const
 /* Takes the end, too. */
 static int parse_pipe(struct tmpl_parser *p, const char *context, enum tmpl_tok end, struct tmpl_node **out)
 {
-	struct tmpl_node *pipe = node_new(p, TMPL_NODE_PIPE, peek_non_space(p)->pos), *cmd;
+	struct tmpl_node *pipe = node_new(p, TMPL_NODE_PIPE, peek_non_space(p)->pos), *cmd = NULL;
 
 	if (parse_decls(p, pipe, context) == -1)
 		return -1;

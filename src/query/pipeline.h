@@ -38,7 +38,7 @@ struct pipe_state {
 	struct parse_hints hints;
 	struct label_vec names; /* of one stage */
 	struct tmpl_run tmpl;
-	struct arena scratch;	/* what set points to; emptied by the next pipeline_run */
+	struct arena scratch; /* what set points to; emptied by the next pipeline_run */
 };
 void pipe_state_init(struct pipe_state *st, const struct pipeline *p);
 void pipe_state_fini(struct pipe_state *st);

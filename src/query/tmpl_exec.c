@@ -806,7 +806,7 @@ static bool range_count(struct tmpl_run *r, const struct tmpl_value *v, const st
 
 static enum walk walk_range(struct tmpl_run *r, const struct tmpl_value *dot, const struct tmpl_node *n)
 {
-	size_t n_vars = r->vars.n, count;
+	size_t n_vars = r->vars.n, count = 0;
 	enum walk rc = WALK_DONE;
 	struct tmpl_value v;
 
@@ -868,7 +868,7 @@ static enum walk walk_node(struct tmpl_run *r, const struct tmpl_value *dot, con
 	case TMPL_NODE_BREAK: return WALK_BREAK;
 	case TMPL_NODE_CONTINUE: return WALK_CONTINUE;
 	case TMPL_NODE_TEMPLATE: ok = walk_call(r, dot, n); break;
-	default: assert(!"a statement"); return WALK_FAILED;
+	default: assert(0 && "a statement"); return WALK_FAILED;
 	}
 	return ok ? WALK_DONE : WALK_FAILED;
 }

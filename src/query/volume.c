@@ -218,14 +218,15 @@ static int count_buckets(struct volume *v, struct err *err)
 	return 0;
 }
 
-/* The part of a unit's bytes before t, if they are spread evenly. */
+/* The part of a unit's bytes before t, if they are spread evenly; rounded, so that a bucket it hardly touches stays
+ * empty. */
 static uint64_t bytes_before(const struct snap_unit *u, uint64_t bytes, int64_t t)
 {
 	double length = (double)((uint64_t)u->range.end - (uint64_t)u->range.start);
 
 	if (t >= u->range.end)
 		return bytes;
-	return (uint64_t)((double)bytes * ((double)((uint64_t)t - (uint64_t)u->range.start) / length));
+	return (uint64_t)((double)bytes * ((double)((uint64_t)t - (uint64_t)u->range.start) / length) + 0.5);
 }
 
 static void add_bytes(struct volume *v, const struct snap_stream *s, size_t bucket, uint64_t bytes)

@@ -705,17 +705,20 @@ static void volumes(void **state)
 	(void)state;
 	the_limits.volume_enabled = true;
 	assert_int_equal(get("/loki/api/v1/index/volume?query=x&end=6&start=1&targetLabels=a,%20b,"), 200);
-	assert_string_equal(body_of(),
-			    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{"
-			    "\"app\":\"x\"},\"value\":[5.999,\"7\"]}],\"stats\":{}}}\n");
+	assert_string_equal(
+		body_of(),
+		"{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{"
+		"\"app\":\"x\"},\"value\":[5.999,\"7\"]}],\"stats\":{}}}\n");
 	assert_true(fake.last_volume.n_targets == 2 && fake.last_volume.limit == 100);
 	assert_true(fake.last_volume.step == 0 && !fake.last_volume.by_name);
-	assert_int_equal(get("/loki/api/v1/index/volume_range?query=x&end=6&start=1&step=2&aggregateBy=labels&"
-			     "limit=5000"),
-			 200);
-	assert_string_equal(body_of(),
-			    "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{"
-			    "\"app\":\"x\"},\"values\":[[5.999,\"7\"],[6,\"1\"]]}],\"stats\":{}}}\n");
+	assert_int_equal(
+		get("/loki/api/v1/index/volume_range?query=x&end=6&start=1&step=2&aggregateBy=labels&"
+		    "limit=5000"),
+		200);
+	assert_string_equal(
+		body_of(),
+		"{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{"
+		"\"app\":\"x\"},\"values\":[[5.999,\"7\"],[6,\"1\"]]}],\"stats\":{}}}\n");
 	assert_true(fake.last_volume.step == 2 * NS_PER_S && fake.last_volume.by_name);
 	assert_true(fake.last_volume.n_targets == 0 && fake.last_volume.limit == 5000);
 	assert_int_equal(get("/loki/api/v1/index/volume_range?query=%7Bnone%7D"), 200);
@@ -731,10 +734,11 @@ static void detected(void **state)
 	assert_int_equal(get("/loki/api/v1/detected_labels"), 200);
 	assert_string_equal(body_of(), "{\"detectedLabels\":[{\"label\":\"app\",\"cardinality\":2}]}\n");
 	assert_int_equal(get("/loki/api/v1/detected_fields?query=x&field_limit=5&line_limit=9999"), 200);
-	assert_string_equal(body_of(),
-			    "{\"fields\":[{\"label\":\"a_b\",\"type\":\"duration\",\"cardinality\":3,\"parsers\":["
-			    "\"logfmt\",\"json\"],\"jsonPath\":[\"a\",\"b\"]},{\"label\":\"id\",\"type\":\"int\","
-			    "\"cardinality\":1,\"parsers\":null}],\"limit\":5}\n");
+	assert_string_equal(
+		body_of(),
+		"{\"fields\":[{\"label\":\"a_b\",\"type\":\"duration\",\"cardinality\":3,\"parsers\":["
+		"\"logfmt\",\"json\"],\"jsonPath\":[\"a\",\"b\"]},{\"label\":\"id\",\"type\":\"int\","
+		"\"cardinality\":1,\"parsers\":null}],\"limit\":5}\n");
 	assert_true(fake.last_detect.limit == 5 && fake.last_detect.line_limit == 5000);
 	assert_int_equal(get("/loki/api/v1/detected_field/status/values?query=x"), 200);
 	assert_string_equal(body_of(), "{\"limit\":1000,\"values\":[\"200\"]}\n");

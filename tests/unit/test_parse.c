@@ -382,7 +382,7 @@ static void odd_queries_are_valid(void **state)
 		"{a!=\"\"}",
 		"{a=~\".+\"}",
 		"{a=\"b\"} | x=ip(\"zz\") or y=1", /* a bad pattern in a tree only never matches */
-		"count_over_time({a=\"b\"} | line_format \"{{\" [5m])",  /* templates are compiled elsewhere */
+		"count_over_time({a=\"b\"} | line_format \"{{\" [5m])", /* templates are compiled elsewhere */
 	};
 
 	(void)state;
