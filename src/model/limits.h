@@ -10,7 +10,7 @@
 
 struct limits {
 	/* ingest */
-	double ingestion_rate_mb, ingestion_burst_size_mb;	     /* MiB a second, MiB: as Loki counts them */
+	double ingestion_rate_mb, ingestion_burst_size_mb; /* MiB a second, MiB: as Loki counts them */
 	uint64_t per_stream_rate_limit, per_stream_rate_limit_burst; /* bytes a second, bytes */
 	uint64_t max_streams_per_user;
 	uint64_t max_line_size; /* bytes */
