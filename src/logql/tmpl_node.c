@@ -175,5 +175,6 @@ void tmpl_reads(const struct tmpl *t, struct tmpl_reads *out)
 	/* A definition gets what its caller hands it: the set of labels only if a dot shows there. */
 	r = (struct reader){ out, false, false };
 	for (size_t i = 0; i < t->n_defines; i++)
-		read_list(&t->defines[i].root, &r);
+		if (t->defines[i].root.v != t->root.v)
+			read_list(&t->defines[i].root, &r);
 }

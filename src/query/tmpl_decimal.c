@@ -1,5 +1,6 @@
 #include "query/tmpl_decimal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ static struct small small_of(double v)
 	char text[40];
 	struct small s = { 0 };
 
-	for (int prec = 0; prec <= 16; prec++) {
+	/* 15 digits are enough for each decimal that has no more, but for the smallest numbers. */
+	for (int prec = fabs(v) < 1e-290 ? 0 : 14; prec <= 16; prec++) {
 		snprintf(text, sizeof(text), "%.*e", prec, v);
 		if (strtod(text, NULL) == v)
 			break;

@@ -222,16 +222,26 @@ static bool fmt_integer(struct fmt *f, uint64_t u, bool is_signed, uint32_t verb
 enum { MAX_PREC = 2000 };
 static const char zeros[] = { [0 ... MAX_PREC - 1] = '0', '\0' };
 
+/* How many digits tell v from its neighbours: 15 are enough for each decimal that has no more, but for the smallest
+ * numbers, so that mostly one try will do. */
 static int shortest_digits(double v)
 {
 	char tmp[40];
+	int prec = fabs(v) < 1e-290 ? 0 : 14;
 
-	for (int prec = 0; prec < 17; prec++) {
+	for (; prec < 16; prec++) {
 		snprintf(tmp, sizeof(tmp), "%.*e", prec, v);
 		if (strtod(tmp, NULL) == v)
-			return prec + 1;
+			break;
 	}
-	return 17;
+	if (prec != 14)
+		return prec + 1;
+	const char *e = strchr(tmp, 'e');
+	while (prec > 0 && e[-1] == '0') {
+		e--;
+		prec--;
+	}
+	return prec + 1;
 }
 
 /* With as few digits as tell v from its neighbours. */

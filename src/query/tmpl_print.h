@@ -31,6 +31,8 @@ static inline void tmpl_sink_fill(struct tmpl_sink *out, char c, size_t n)
 		out->full = true;
 		return;
 	}
+	if (n == 0)
+		return;
 	memset(buf_reserve(out->b, n), c, n);
 	out->b->n += n;
 }

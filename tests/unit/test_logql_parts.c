@@ -57,6 +57,45 @@ static void numbers_are_gos(void **state)
 	assert_true(isnan(v));
 }
 
+static void whole_numbers_are_gos(void **state)
+{
+	static const struct {
+		const char *text;
+		bool ok;
+		int64_t value;
+	} rows[] = {
+		{ "42", true, 42 },	 { "-42", true, -42 },
+		{ "+5", true, 5 },	 { "0x1f", true, 31 },
+		{ "0X1F", true, 31 },	 { "010", true, 8 },
+		{ "0o17", true, 15 },	 { "0b11", true, 3 },
+		{ "1_000", true, 1000 }, { "0_7", true, 7 },
+		{ "0b_1", true, 1 },	 { "0", true, 0 },
+		{ "-0", true, 0 },	 { "9223372036854775807", true, INT64_MAX },
+		{ "", false, 0 },	 { "-9223372036854775808", true, INT64_MIN },
+		{ "-", false, 0 },	 { "9223372036854775808", false, 0 },
+		{ "08", false, 0 },	 { "1.5", false, 0 },
+		{ "1e3", false, 0 },	 { " 1", false, 0 },
+		{ "1_", false, 0 },	 { "_1", false, 0 },
+		{ "1__0", false, 0 },	 { "0x", false, 0 },
+		{ "0b2", false, 0 },	 { "abc", false, 0 },
+		{ "--1", false, 0 },	 { "99999999999999999999", false, 0 },
+	};
+	uint64_t u;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t v = 0;
+
+		if (units_parse_go_int(slice_cstr(rows[i].text), &v) != rows[i].ok)
+			fail_msg("%s", rows[i].text);
+		assert_int_equal(v, rows[i].value);
+	}
+	assert_true(units_parse_go_uint(SLICE("18446744073709551615"), &u));
+	assert_true(u == UINT64_MAX);
+	assert_false(units_parse_go_uint(SLICE("18446744073709551616"), &u));
+	assert_false(units_parse_go_uint(SLICE("-1"), &u));
+}
+
 static void durations_of_values_are_gos(void **state)
 {
 	static const struct {
@@ -426,6 +465,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_gos),
+		cmocka_unit_test(whole_numbers_are_gos),
 		cmocka_unit_test(durations_of_values_are_gos),
 		cmocka_unit_test(durations_of_ranges_are_prometheus),
 		cmocka_unit_test(sizes_know_both_powers),

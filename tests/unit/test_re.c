@@ -316,6 +316,56 @@ static void replacements_expand_as_in_go(void **state)
 	}
 }
 
+static bool put_match(void *arg, const struct slice *group)
+{
+	buf_printf(arg, "[%.*s]", SLICE_ARG(group[0]));
+	return true;
+}
+
+static bool stop_at_first(void *arg, const struct slice *group)
+{
+	put_match(arg, group);
+	return false;
+}
+
+static const struct {
+	const char *pattern, *text, *matches;
+} all_matches[] = {
+	{ "a", "banana", "[a][a][a]" },
+	{ "x", "banana", "" },
+	{ "a*", "baaac", "[][aaa][]" }, /* no empty one right behind another */
+	{ "", "ab", "[][][]" },
+	{ "", "\303\251", "[][]" }, /* runes, not bytes */
+	{ "^a", "aaa", "[a]" },	    /* the text before a search counts */
+	{ "\\b", "ab cd", "[][][][]" },
+	{ "$", "ab", "[]" },
+	{ ".", "a\377b", "[a][\377][b]" },
+	{ "b+", "\377b\377bb", "[b][bb]" },
+};
+
+static void all_matches_are_those_of_go(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b);
+	for (size_t i = 0; i < ARRAY_LEN(all_matches); i++) {
+		struct re *re = compile(all_matches[i].pattern, 0);
+
+		buf_reset(&b);
+		re_each(re, slice_cstr(all_matches[i].text), 1, put_match, &b);
+		buf_cstr_end(&b);
+		assert_string_equal(b.p, all_matches[i].matches);
+		re_free(re);
+	}
+	struct re *re = compile("a", 0);
+	buf_reset(&b);
+	re_each(re, SLICE("aaa"), 1, stop_at_first, &b);
+	assert_true(slice_is(buf_slice(&b), "[a]"));
+	re_free(re);
+	buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +379,7 @@ int main(void)
 		cmocka_unit_test(letters_fold_by_simple_unicode_rules),
 		cmocka_unit_test(search_without_case_lowers_the_text),
 		cmocka_unit_test(replacements_expand_as_in_go),
+		cmocka_unit_test(all_matches_are_those_of_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
