@@ -111,6 +111,51 @@ def metric(d, query, start, end, step, want):
     return answer
 
 
+def total(d, query, start, end, step):
+    """The sum of all samples of a metric query, and its answer."""
+    answer = d.get("/loki/api/v1/query_range", query=query, start=start + step * NS, end=end, step="%ds" % step)
+    check_eq(answer.status, 200, "%s: %r" % (query, answer))
+    return sum(float(v) for series in answer.json()["data"]["result"] for _, v in series["values"]), answer
+
+
+def language(d, facts, repeat):
+    """Queries that parse every line they read. Counts are compared with those of the same lines unparsed."""
+    first, end, day = facts["start_ns"], facts["end_ns"], facts["end_ns"] - facts["start_ns"]
+    step, six_hours = max(1, day // NS // 288), end - day // 4
+    json_lines, logfmt_lines = '{app=~"cart|catalog|checkout|payments"}', '{app=~"auth|recommend"}'
+
+    def counted(query, lines, start):
+        want = total(d, "sum(count_over_time(%s[%ds]))" % (lines, step), start, end, step)[0]
+
+        def ask(i):
+            got, answer = total(d, query % step, start, end, step)
+            check_eq(got, want, "sum of " + query)
+            return answer
+        return ask
+
+    def some(query, start):
+        def ask(i):
+            got, answer = total(d, query % step, start, end, step)
+            check(got > 0, "samples of " + query, got)
+            return answer
+        return ask
+
+    return [
+        timed(d, "| json, sum by level, 6 h", repeat,
+              counted("sum by (level) (count_over_time(" + json_lines + " | json [%ds]))", json_lines, six_hours)),
+        timed(d, "quantile of an unwrapped JSON number, 6 h", repeat,
+              some('quantile_over_time(0.99, ' + json_lines + ' | json | unwrap duration_ms | __error__="" [%ds]) by (app)', six_hours)),
+        timed(d, "topk of a JSON field, 6 h", repeat,
+              some("topk(5, sum by (logger) (count_over_time(" + json_lines + " | json [%ds])))", six_hours)),
+        timed(d, "| logfmt, sum by status, 24 h", repeat,
+              counted("sum by (status) (count_over_time(" + logfmt_lines + " | logfmt [%ds]))", logfmt_lines, first)),
+        timed(d, "| pattern, sum by method, 24 h", repeat,
+              counted('sum by (method) (count_over_time({app="nginx"} | pattern "<_> \\"<method> <_>" [%ds]))', '{app="nginx"}', first)),
+        timed(d, "line_format after | json, bytes, 6 h", repeat,
+              some('sum(bytes_over_time(' + json_lines + ' | json | line_format "{{.level}} {{.message}}" [%ds]))', six_hours)),
+    ]
+
+
 def questions(d, facts, repeat):
     end, day = facts["end_ns"], (facts["end_ns"] - facts["start_ns"]) // facts["days"]
     first, last_day = facts["start_ns"], facts["end_ns"] - day
@@ -160,7 +205,7 @@ def questions(d, facts, repeat):
               lambda i: metric(d, 'sum (count_over_time(%s |= "ERROR" [%ds]))' % (ALL, step), first, end, step,
                                {"": facts["error_lines"]})),
         scan,
-    ]
+    ] + language(d, facts, few)
 
 
 def print_report(report):
