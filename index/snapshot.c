@@ -11,6 +11,7 @@
 enum {
 	MERGE_WHOLE_BYTES = 4 << 20, /* overlapping sources up to this size are one unit */
 	SLICE_BYTES = 1 << 20,	     /* larger ones are cut into slices of about this size */
+	ALONE_BYTES = 256 << 10,     /* what a source has to itself is a unit of its own from this size on */
 	MANY_STREAMS = 256,	     /* from here on one scan of the chunk table beats a query a stream */
 };
 
@@ -386,29 +387,36 @@ static double share(const struct source *s, struct timerange r)
 	       ((double)((uint64_t)s->last - (uint64_t)s->first) + 1);
 }
 
+/* Sources that do not meet the range are left out. */
 static void add_unit(struct snapshot *snap, struct timerange range, const uint32_t *sources, size_t n)
 {
 	const struct timerange want = snap->hint.range;
+	size_t first = snap->unit_sources.n;
+	struct snap_unit u = { 0 };
 
 	range.start = MAX(range.start, want.start);
 	range.end = MIN(range.end, want.end);
-	if (range.start >= range.end || n == 0)
+	if (range.start >= range.end)
 		return;
-	struct snap_unit *u = vec_add(&snap->units);
-	u->stream = snap->streams.v[snap->sources.v[sources[0]].stream];
-	u->range = range;
-	u->first_source = snap->unit_sources.n;
-	u->n_sources = n;
 	for (size_t i = 0; i < n; i++) {
 		const struct source *s = &snap->sources.v[sources[i]];
 
+		if (!timerange_meets(range, s->first, s->last))
+			continue;
 		vec_push(&snap->unit_sources, sources[i]);
-		u->raw_bytes += (uint64_t)((double)s->raw_bytes * share(s, range));
-		u->n_entries += s->n_entries;
+		u.raw_bytes += (uint64_t)((double)s->raw_bytes * share(s, range));
+		u.n_entries += s->n_entries;
 	}
-	const struct source *only = &snap->sources.v[sources[0]];
-	u->exact_count = n == 1 && only->clean && only->n_windows == 0 && range.start <= only->first &&
-			 range.end > only->last;
+	u.n_sources = snap->unit_sources.n - first;
+	if (u.n_sources == 0)
+		return;
+	const struct source *only = &snap->sources.v[snap->unit_sources.v[first]];
+	u.stream = snap->streams.v[only->stream];
+	u.range = range;
+	u.first_source = first;
+	u.exact_count = u.n_sources == 1 && only->clean && only->n_windows == 0 &&
+			range.start <= only->first && range.end > only->last;
+	vec_push(&snap->units, u);
 }
 
 static int cmp_edge(const void *a, const void *b)
@@ -418,44 +426,63 @@ static int cmp_edge(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Cuts overlapping sources [from, to) at their edges and joins neighbours until a slice is worth a unit. */
-static void add_slices(struct snapshot *snap, size_t from, size_t to)
+/* The edges of sources [from, to), ascending, each once. */
+static size_t edges_of(const struct snapshot *snap, size_t from, size_t to, int64_t *edge)
 {
-	VEC(int64_t) edges = { 0 };
-	VEC(uint32_t) members = { 0 };
-	size_t next = from;
-	double bytes = 0;
-	size_t n_edges = 0;
+	size_t n = 0, unique = 0;
 
 	for (size_t i = from; i < to; i++) {
-		vec_push(&edges, snap->sources.v[i].first);
-		vec_push(&edges, after(snap->sources.v[i].last));
+		edge[n++] = snap->sources.v[i].first;
+		edge[n++] = after(snap->sources.v[i].last);
 	}
-	qsort(edges.v, edges.n, sizeof(*edges.v), cmp_edge);
-	for (size_t i = 0; i < edges.n; i++)
-		if (i == 0 || edges.v[i] != edges.v[i - 1])
-			edges.v[n_edges++] = edges.v[i];
-	int64_t start = edges.v[0];
+	qsort(edge, n, sizeof(*edge), cmp_edge);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || edge[i] != edge[i - 1])
+			edge[unique++] = edge[i];
+	return unique;
+}
+
+/* Cuts overlapping sources [from, to) at their edges and joins neighbours until a slice is worth a unit. A long stretch
+ * that one source has to itself becomes a unit of its own, which is read without gathering and sorting. The blocks at
+ * its ends are then read twice, so it is not worth it where needles rule most blocks out. */
+static void add_slices(struct snapshot *snap, size_t from, size_t to)
+{
+	int64_t *edge = xmalloc(2 * (to - from) * sizeof(*edge));
+	size_t n_edges = edges_of(snap, from, to, edge), next = from;
+	bool alone_counts = snap->hint.n_needles == 0;
+	VEC(uint32_t) members = { 0 };
+	int64_t start = edge[0];
+	double bytes = 0;
+
 	for (size_t i = 0; i + 1 < n_edges; i++) {
-		struct timerange piece = { edges.v[i], edges.v[i + 1] };
+		struct timerange piece = { edge[i], edge[i + 1] };
+		double piece_bytes = 0;
+		size_t n_active = 0, kept = 0;
 
 		for (; next < to && snap->sources.v[next].first < piece.end; next++)
 			vec_push(&members, (uint32_t)next);
-		for (size_t k = 0; k < members.n; k++)
-			bytes += (double)snap->sources.v[members.v[k]].raw_bytes *
-				 share(&snap->sources.v[members.v[k]], piece);
-		if (bytes < SLICE_BYTES && i + 2 < n_edges)
+		for (size_t k = 0; k < members.n; k++) {
+			const struct source *s = &snap->sources.v[members.v[k]];
+
+			n_active += timerange_meets(piece, s->first, s->last);
+			piece_bytes += (double)s->raw_bytes * share(s, piece);
+		}
+		bytes += piece_bytes;
+		if (alone_counts && n_active == 1 && piece_bytes >= ALONE_BYTES) {
+			add_unit(snap, (struct timerange){ start, piece.start }, members.v, members.n);
+			start = piece.start;
+		} else if (bytes < SLICE_BYTES && i + 2 < n_edges) {
 			continue;
+		}
 		add_unit(snap, (struct timerange){ start, piece.end }, members.v, members.n);
 		start = piece.end;
 		bytes = 0;
-		size_t kept = 0;
 		for (size_t k = 0; k < members.n; k++)
 			if (snap->sources.v[members.v[k]].last >= start)
 				members.v[kept++] = members.v[k];
 		members.n = kept;
 	}
-	vec_fini(&edges);
+	free(edge);
 	vec_fini(&members);
 }
 
@@ -468,7 +495,7 @@ static void add_component(struct snapshot *snap, size_t from, size_t to, int64_t
 		bytes += snap->sources.v[i].raw_bytes;
 	if (to - from == 1) {
 		add_unit(snap, (struct timerange){ snap->sources.v[from].first, after(last) }, &only, 1);
-	} else if (bytes > MERGE_WHOLE_BYTES) {
+	} else if (bytes > (snap->hint.n_needles == 0 ? ALONE_BYTES : MERGE_WHOLE_BYTES)) {
 		add_slices(snap, from, to);
 	} else {
 		uint32_t *all = xmalloc((to - from) * sizeof(*all));
