@@ -299,11 +299,6 @@ uint64_t segment_id(const struct segment *s)
 	return s->id;
 }
 
-uint64_t segment_file_id(const struct segment *s)
-{
-	return s->file_id;
-}
-
 int segment_read(void *arg, uint64_t off, size_t n, void *p, struct err *err)
 {
 	const struct segment_reader_arg *a = arg;

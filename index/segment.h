@@ -67,7 +67,6 @@ struct segment *segment_ref(struct segment *s);
 void segment_unref(struct segment *s);	   /* the last one closes, and unlinks if the segment is dead */
 void segment_mark_dead(struct segment *s); /* unlinked when nobody reads it any more */
 uint64_t segment_id(const struct segment *s);
-uint64_t segment_file_id(const struct segment *s);
 int segment_chunk_header(struct segment *s, uint64_t off, uint32_t header_bytes, struct chunk_header *out,
 			 struct err *err);
 

@@ -985,31 +985,6 @@ int store_sums(struct store *s, struct slice tenant, const struct matcher *m, si
 	return 0;
 }
 
-int store_tenants(struct store *s, struct arena *a, struct slice **out, size_t *n_out, struct err *err)
-{
-	VEC(struct slice) v = { 0 };
-	struct map seen = { 0 };
-
-	(void)err;
-	pthread_mutex_lock(&s->partitions_lock);
-	for (size_t i = 0; i < s->partitions.n; i++) {
-		struct slice t = slice_cstr(s->partitions.v[i]->tenant);
-		bool is_new;
-
-		map_put(&seen, t, &is_new);
-		if (is_new)
-			vec_push(&v, arena_dup(a, t));
-	}
-	pthread_mutex_unlock(&s->partitions_lock);
-	*out = arena_array(a, struct slice, v.n);
-	if (v.n > 0)
-		memcpy(*out, v.v, v.n * sizeof(*v.v));
-	*n_out = v.n;
-	vec_fini(&v);
-	map_fini(&seen);
-	return 0;
-}
-
 bool store_past_retention(struct store *s, struct slice tenant, int64_t ts)
 {
 	int64_t keep = s->o.retention_ns != NULL ? s->o.retention_ns(s->o.arg, tenant) : 0, oldest;

@@ -156,8 +156,6 @@ struct store_sums {
 };
 int store_sums(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
 	       struct timerange range, struct store_sums *out, struct err *err);
-/* All tenants known, for listings and retention. */
-int store_tenants(struct store *s, struct arena *a, struct slice **out, size_t *n_out, struct err *err);
 
 /* ------------------------------------------------------------------ offline */
 

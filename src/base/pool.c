@@ -9,7 +9,6 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct pool_job *first, **last;
-	size_t n_queued;
 	bool stopping;
 	unsigned n_threads;
 	pthread_t thread[];
@@ -32,7 +31,6 @@ static void *worker(void *arg)
 		p->first = job->next;
 		if (p->first == NULL)
 			p->last = &p->first;
-		p->n_queued--;
 		pthread_mutex_unlock(&p->lock);
 		job->run(job);
 		pthread_mutex_lock(&p->lock);
@@ -79,7 +77,6 @@ void pool_submit(struct pool *p, struct pool_job *job)
 	pthread_mutex_lock(&p->lock);
 	*p->last = job;
 	p->last = &job->next;
-	p->n_queued++;
 	pthread_cond_signal(&p->more);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -87,14 +84,6 @@ void pool_submit(struct pool *p, struct pool_job *job)
 unsigned pool_n_threads(const struct pool *p)
 {
 	return p->n_threads;
-}
-
-size_t pool_n_queued(struct pool *p)
-{
-	pthread_mutex_lock(&p->lock);
-	size_t n = p->n_queued;
-	pthread_mutex_unlock(&p->lock);
-	return n;
 }
 
 /* Shared by the caller and the helpers it asked for; the last to leave frees it. A helper that starts after the

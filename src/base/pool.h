@@ -16,7 +16,6 @@ struct pool *pool_new(const char *name, unsigned n_threads);
 void pool_free(struct pool *p);				/* runs what is queued, then joins; NULL is fine */
 void pool_submit(struct pool *p, struct pool_job *job); /* first in, first out; cannot fail */
 unsigned pool_n_threads(const struct pool *p);
-size_t pool_n_queued(struct pool *p);
 
 /* Runs fn(arg, i) for i in [0, n) on the calling thread and on idle workers, returns when all are done. Work is
  * handed out in order of i, one at a time. Safe to call on a worker. max_threads bounds how many take part. */
