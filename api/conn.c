@@ -161,6 +161,15 @@ static void conn_idle(struct conn *c)
 	settings_unref(c->io->server, set);
 }
 
+/* What has come and was not used yet, as far as it lies in one piece. */
+static struct slice conn_input(struct conn *c)
+{
+	struct evbuffer *input = bufferevent_get_input(c->bev);
+	size_t n = evbuffer_get_contiguous_space(input);
+
+	return n > 0 ? slice_of(evbuffer_pullup(input, (ev_ssize_t)n), n) : slice_of("", 0);
+}
+
 /* The answer is out. */
 static void conn_after_answer(struct conn *c)
 {
@@ -364,12 +373,14 @@ static const struct req_step *find_route(struct exchange *ex)
 	if (kind == URL_PATH_UNCLEAN)
 		return redirect(ex, slice_sub(target, 0, mark));
 	if (kind == URL_PATH_PLAIN) {
-		bool split = s->admin_port != 0;
+		static const unsigned only[LISTEN_N_KINDS] = {
+			[LISTEN_ADMIN] = ROUTE_ADMIN, [LISTEN_OTLP] = ROUTE_OTLP
+		};
+		bool main_alone = ex->conn->kind == LISTEN_MAIN && s->port[LISTEN_ADMIN] == 0;
 
-		req->route =
-			route_find(s->routes, s->n_routes, req->method, req->path,
-				   split && ex->conn->admin ? ROUTE_ADMIN : 0,
-				   split && !ex->conn->admin ? ROUTE_ADMIN : 0, &req->param, &path_known);
+		req->route = route_find(s->routes, s->n_routes, req->method, req->path, only[ex->conn->kind],
+					main_alone || ex->conn->kind == LISTEN_ADMIN ? 0 : ROUTE_ADMIN,
+					&req->param, &path_known);
 	}
 	if (req->route != NULL)
 		return NULL;
@@ -492,7 +503,7 @@ static void observe(struct exchange *ex, int status)
 	metric_label(&labels, "method", method_label(ex->req.method));
 	metric_label(&labels, "route", route_label(&ex->req, &route));
 	metric_label(&labels, "status_code", slice_cstr(code));
-	metric_label(&labels, "ws", SLICE("false"));
+	metric_label(&labels, "ws", ex->protocol != NULL ? SLICE("true") : SLICE("false"));
 	buf_cstr_end(&labels);
 	metric_observe(metric_histogram("loki_request_duration_seconds",
 					"Time (in seconds) spent serving HTTP requests.", labels.p),
@@ -599,6 +610,43 @@ void exchange_on_finish(struct loop_job *job)
 
 /* ---- streams ---- */
 
+static void stream_upgraded(struct conn *c, struct exchange *ex, struct slice s)
+{
+	struct buf b;
+
+	buf_init(&b);
+	if (!ex->head_sent) {
+		put_status_line(c, &b, 1, ex->status);
+		buf_printf(&b, "Upgrade: %s\r\nConnection: Upgrade\r\n", ex->protocol);
+		buf_add(&b, buf_slice(&ex->headers));
+		buf_puts(&b, "\r\n");
+		c->close_after = true;
+		ex->head_sent = true;
+	}
+	buf_add(&b, s);
+	conn_write(c, buf_slice(&b));
+	buf_fini(&b);
+}
+
+/* What the client of an upgraded connection sent goes to whoever speaks its protocol. */
+static void conn_pass_on(struct conn *c)
+{
+	struct exchange *ex = c->ex;
+
+	if (c->dead || ex == NULL || ex->protocol == NULL || !ex->head_sent)
+		return;
+	struct slice in = conn_input(c);
+	while (in.n > 0) {
+		pthread_mutex_lock(&ex->lock);
+		bool ended = ex->ended;
+		pthread_mutex_unlock(&ex->lock);
+		if (!ended)
+			ex->on_data(ex->data_arg, in);
+		evbuffer_drain(bufferevent_get_input(c->bev), in.n);
+		in = conn_input(c);
+	}
+}
+
 static void stream_chunk(struct conn *c, struct exchange *ex, struct slice s, bool last)
 {
 	bool chunked = ex->req.head.minor == 1;
@@ -647,7 +695,10 @@ void exchange_on_stream(struct loop_job *job)
 	pthread_mutex_unlock(&ex->lock);
 	if (c != NULL) {
 		bufferevent_setwatermark(c->bev, EV_WRITE, ended ? 0 : REQ_STREAM_LOW, 0);
-		stream_chunk(c, ex, buf_slice(&b), ended && ex->complete);
+		if (ex->protocol != NULL)
+			stream_upgraded(c, ex, buf_slice(&b));
+		else
+			stream_chunk(c, ex, buf_slice(&b), ended && ex->complete);
 	}
 	buf_fini(&b);
 	pthread_mutex_lock(&ex->lock);
@@ -655,6 +706,8 @@ void exchange_on_stream(struct loop_job *job)
 	pthread_mutex_unlock(&ex->lock);
 	if (ended)
 		exchange_resume(ex);
+	else if (c != NULL)
+		conn_pass_on(c);
 }
 
 /* ---- from the socket ---- */
@@ -709,14 +762,6 @@ static void conn_begin_head(struct conn *c)
 	conn_set_state(c, CONN_HEAD);
 	conn_deadline(c, set->s.header_timeout_ns);
 	settings_unref(c->io->server, set);
-}
-
-static struct slice conn_input(struct conn *c)
-{
-	struct evbuffer *input = bufferevent_get_input(c->bev);
-	size_t n = evbuffer_get_contiguous_space(input);
-
-	return n > 0 ? slice_of(evbuffer_pullup(input, (ev_ssize_t)n), n) : slice_of("", 0);
 }
 
 /* Feeds what has come to the parser, as far as the requests can be worked on. */
@@ -799,6 +844,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 	if (c->state == CONN_LINGER)
 		evbuffer_drain(bufferevent_get_input(bev), evbuffer_get_length(bufferevent_get_input(bev)));
 	conn_process(c);
+	conn_pass_on(c);
 	conn_recv_body(c);
 	conn_pause_reading(c);
 	conn_settle(c);
@@ -872,7 +918,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* ---- life ---- */
 
-int conn_new(struct io *io, int fd, const struct sockaddr *sa, bool admin, const char *addr, size_t addr_n)
+int conn_new(struct io *io, int fd, const struct sockaddr *sa, enum listener_kind kind, const char *addr,
+	     size_t addr_n)
 {
 	struct event_base *base = loop_base(io->loop);
 	struct conn *c = xcalloc(1, sizeof(*c));
@@ -884,7 +931,7 @@ int conn_new(struct io *io, int fd, const struct sockaddr *sa, bool admin, const
 
 	c->io = io;
 	c->fd = fd;
-	c->admin = admin;
+	c->kind = kind;
 	memcpy(c->addr, addr, addr_n);
 	c->addr_n = addr_n;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

@@ -31,7 +31,12 @@ struct listener {
 	struct io *io;
 	struct event *event;
 	int fd;
-	bool admin;
+	enum listener_kind kind;
+};
+
+struct listen_fd {
+	int fd;
+	enum listener_kind kind;
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -53,8 +58,8 @@ struct server {
 	size_t n_routes;
 	void *app;
 	VEC(struct io *) ios;
-	VEC(int) fds;
-	unsigned port, admin_port;
+	VEC(struct listen_fd) fds;
+	unsigned port[LISTEN_N_KINDS];
 	int fd_max; /* a descriptor from here on is the storage's reserve */
 	char own_name[256];
 	_Atomic bool draining;
@@ -87,7 +92,7 @@ struct conn {
 	struct http1 parser;
 	struct exchange *ex; /* NULL between requests */
 	int64_t since_ns;    /* monotonic: when the head or the body began */
-	bool admin;
+	enum listener_kind kind;
 	bool close_after; /* the answer */
 	bool paused;	  /* reading */
 	bool eof;	  /* the client will send no more */
@@ -120,6 +125,9 @@ struct exchange {
 	/* the stream */
 	bool streaming;
 	bool head_sent;
+	const char *protocol; /* of an upgrade; NULL: a chunked answer */
+	void (*on_data)(void *arg, struct slice bytes);
+	void *data_arg;
 	struct loop_job stream_job;
 	pthread_mutex_t lock; /* protects what follows */
 	void (*on_cancel)(void *arg);
@@ -144,7 +152,8 @@ const char *io_date(struct io *io);
 void refused_count(const char *reason);
 
 /* conn.c */
-int conn_new(struct io *io, int fd, const struct sockaddr *sa, bool admin, const char *addr, size_t addr_n);
+int conn_new(struct io *io, int fd, const struct sockaddr *sa, enum listener_kind kind, const char *addr,
+	     size_t addr_n);
 void conn_close_idle(struct io *io, size_t most);
 void conn_drain_all(struct io *io);
 void conn_kill_all(struct io *io);

@@ -234,6 +234,18 @@ void req_stream_start(struct req *req, int status, const char *content_type, voi
 	pthread_mutex_unlock(&ex->lock);
 }
 
+void req_upgrade(struct req *req, const char *protocol, void (*on_data)(void *arg, struct slice bytes),
+		 void (*on_low)(void *arg), void *arg)
+{
+	struct exchange *ex = exchange_of(req);
+
+	assert(loop_is_current(ex->io->loop) && req->head.minor == 1);
+	ex->protocol = protocol;
+	ex->on_data = on_data;
+	ex->data_arg = arg;
+	req_stream_start(req, 101, NULL, on_low, arg);
+}
+
 enum req_stream req_stream_write(struct req *req, struct slice s)
 {
 	struct exchange *ex = exchange_of(req);

@@ -87,6 +87,14 @@ void req_stream_start(struct req *req, int status, const char *content_type, voi
 		      void *arg);
 /* Takes the bytes in any case but GONE. FULL: write no more before on_low, or the queue grows in memory. */
 enum req_stream req_stream_write(struct req *req, struct slice s);
+/* The connection stops being HTTP (WebSocket): answers 101 with the headers added so far and `Upgrade: protocol`; implies
+ * req_defer. From here on it is a stream as above, whose writes are raw bytes on the wire: req_stream_write,
+ * req_stream_end (which closes the connection once all is sent; not complete: cuts it), on_low, req_on_cancel when the
+ * client leaves. on_data is called on the loop thread with each piece that the client sends, never again after
+ * req_stream_end was called on that thread or `cancelled` is true; it may write and end. Idle and body deadlines do not
+ * apply, the write deadline does. */
+void req_upgrade(struct req *req, const char *protocol, void (*on_data)(void *arg, struct slice bytes),
+		 void (*on_low)(void *arg), void *arg);
 /* Ends the answer and the request. Not complete: the connection is cut, so that the client sees a broken
  * answer. */
 void req_stream_end(struct req *req, bool complete);

@@ -18,6 +18,7 @@ enum {
 	ROUTE_NEWLINE = 1 << 5, /* error texts end in a newline, as Loki's push does */
 	ROUTE_SAME_SITE = 1 << 6, /* changes state or streams: refused when a page of another site sent it */
 	ROUTE_ADMIN = 1 << 7,	  /* lives on the admin listener if there is one */
+	ROUTE_OTLP = 1 << 8,	  /* lives on the OTLP listener, too, if there is one */
 };
 
 struct route {

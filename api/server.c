@@ -28,7 +28,7 @@ struct addr_count {
 void server_options_init(struct server_options *o)
 {
 	*o = (struct server_options){
-		.listen = "127.0.0.1:3100",
+		.listen = { [LISTEN_MAIN] = "127.0.0.1:3100" },
 		.n_io_threads = 1,
 		.fd_reserve = 256,
 		.settings = {
@@ -283,7 +283,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 		event_add(io->listeners.v[i]->event, NULL);
 }
 
-static void admit_fd(struct io *io, int fd, const struct sockaddr_storage *sa, bool admin)
+static void admit_fd(struct io *io, int fd, const struct sockaddr_storage *sa, enum listener_kind kind)
 {
 	struct server *s = io->server;
 	struct settings *set = settings_ref(s);
@@ -298,7 +298,7 @@ static void admit_fd(struct io *io, int fd, const struct sockaddr_storage *sa, b
 	} else if (!note_addr(s, slice_of(key, key_n), set->s.max_connections_per_addr)) {
 		refuse_fd(fd, "connections_per_address");
 		server_conn_gone(s);
-	} else if (conn_new(io, fd, (const struct sockaddr *)sa, admin, key, key_n) == -1) {
+	} else if (conn_new(io, fd, (const struct sockaddr *)sa, kind, key, key_n) == -1) {
 		server_forget_addr(s, key, key_n);
 		refuse_fd(fd, "memory");
 		server_conn_gone(s);
@@ -317,7 +317,7 @@ static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
 		int fd = accept4((int)listen_fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			admit_fd(l->io, fd, &sa, l->admin);
+			admit_fd(l->io, fd, &sa, l->kind);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -428,8 +428,9 @@ out:
 }
 
 /* Listens on every address the name stands for; on one only where the port is to be picked. */
-static int open_sockets(struct server *s, const char *address, unsigned *port, struct err *err)
+static int open_sockets(struct server *s, const char *address, enum listener_kind kind, struct err *err)
 {
+	unsigned *port = &s->port[kind];
 	struct addrinfo *list = NULL;
 	size_t n_before = s->fds.n;
 	int rc = -1;
@@ -448,7 +449,7 @@ static int open_sockets(struct server *s, const char *address, unsigned *port, s
 		}
 		if (s->fds.n == n_before)
 			*port = port_of(fd);
-		vec_push(&s->fds, fd);
+		vec_push(&s->fds, ((struct listen_fd){ fd, kind }));
 		if (*port != 0 && strcmp(strrchr(address, ':'), ":0") == 0)
 			break;
 	}
@@ -458,13 +459,13 @@ out:
 	return rc;
 }
 
-static int io_listen(struct io *io, int fd, bool admin, struct err *err)
+static int io_listen(struct io *io, const struct listen_fd *from, struct err *err)
 {
 	struct listener *l = xcalloc(1, sizeof(*l));
 
 	l->io = io;
-	l->admin = admin;
-	l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	l->kind = from->kind;
+	l->fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
 	if (l->fd == -1) {
 		free(l);
 		return err_errno(err, "duplicate listening socket");
@@ -479,7 +480,7 @@ static int io_listen(struct io *io, int fd, bool admin, struct err *err)
 	return 0;
 }
 
-static int io_new(struct server *s, size_t n_public, struct err *err)
+static int io_new(struct server *s, struct err *err)
 {
 	struct io *io = xcalloc(1, sizeof(*io));
 
@@ -499,7 +500,7 @@ static int io_new(struct server *s, size_t n_public, struct err *err)
 	if (io->resume == NULL)
 		return err_set(err, ERR_INTERNAL, "event for accepting");
 	for (size_t i = 0; i < s->fds.n; i++)
-		if (io_listen(io, s->fds.v[i], i >= n_public, err) == -1)
+		if (io_listen(io, &s->fds.v[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -515,13 +516,12 @@ static int descriptor_limit(unsigned reserve)
 
 static int start(struct server *s, const struct server_options *o, struct err *err)
 {
-	if (open_sockets(s, o->listen, &s->port, err) == -1)
-		return -1;
-	size_t n_public = s->fds.n;
-	if (o->admin_listen != NULL && open_sockets(s, o->admin_listen, &s->admin_port, err) == -1)
-		return -1;
+	assert(o->listen[LISTEN_MAIN] != NULL);
+	for (size_t i = 0; i < LISTEN_N_KINDS; i++)
+		if (o->listen[i] != NULL && open_sockets(s, o->listen[i], (enum listener_kind)i, err) == -1)
+			return -1;
 	for (unsigned i = 0; i < MAX(o->n_io_threads, 1u); i++)
-		if (io_new(s, n_public, err) == -1)
+		if (io_new(s, err) == -1)
 			return -1;
 	for (size_t i = 0; i < s->ios.n; i++)
 		loop_post(s->ios.v[i]->loop, &s->ios.v[i]->start_job);
@@ -556,14 +556,9 @@ int server_new(const struct server_options *o, const struct route *routes, size_
 	return 0;
 }
 
-unsigned server_port(const struct server *s)
+unsigned server_port(const struct server *s, enum listener_kind kind)
 {
-	return s->port;
-}
-
-unsigned server_admin_port(const struct server *s)
-{
-	return s->admin_port;
+	return s->port[kind];
 }
 
 /* Under s->lock. */
@@ -585,7 +580,7 @@ bool server_drain(struct server *s, int64_t timeout_ns)
 		for (size_t i = 0; i < s->ios.n; i++)
 			loop_post(s->ios.v[i]->loop, &s->ios.v[i]->drain_job);
 	for (size_t i = 0; i < s->fds.n; i++)
-		close(s->fds.v[i]);
+		close(s->fds.v[i].fd);
 	s->fds.n = 0;
 	pthread_mutex_lock(&s->lock);
 	while (!is_over(s) && rc == 0)

@@ -31,9 +31,18 @@ struct server_settings {
 	int64_t write_stall_ns; /* without one byte going out */
 };
 
+/* What a listening socket is for. */
+enum listener_kind {
+	LISTEN_MAIN,
+	LISTEN_ADMIN, /* HTTP, only routes with ROUTE_ADMIN, which the main one then does not serve */
+	LISTEN_OTLP,  /* HTTP, only routes with ROUTE_OTLP (the main one serves them, too) */
+	LISTEN_GRPC,  /* HTTP/2, see grpc.h */
+	LISTEN_N_KINDS
+};
+
 struct server_options {
-	const char *listen;	  /* "127.0.0.1:3100", "[::1]:3100", ":3100"; port 0 picks one */
-	const char *admin_listen; /* NULL: routes with ROUTE_ADMIN are served on `listen` */
+	/* "127.0.0.1:3100", "[::1]:3100", ":3100"; port 0 picks one. NULL: none; LISTEN_MAIN must be given. */
+	const char *listen[LISTEN_N_KINDS];
 	unsigned n_io_threads;
 	unsigned fd_reserve; /* descriptors that connections leave to the storage */
 	void *app;	     /* for the handlers */
@@ -46,8 +55,8 @@ void server_options_init(struct server_options *o); /* the defaults */
 /* Binds, listens and starts to answer. Errors: an address that is wrong or taken. */
 int server_new(const struct server_options *o, const struct route *routes, size_t n_routes,
 	       struct server **out, struct err *err);
-unsigned server_port(const struct server *s);	    /* of the first `listen` socket */
-unsigned server_admin_port(const struct server *s); /* 0 if there is none */
+unsigned server_port(const struct server *s,
+		     enum listener_kind kind); /* of its first socket; 0 if there is none */
 void server_set_settings(struct server *s,
 			 const struct server_settings *settings); /* copied; new requests see it */
 /* Stops accepting, closes idle connections, lets requests in work finish. True when all are done within the

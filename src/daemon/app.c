@@ -253,8 +253,9 @@ static int start_server(struct app *a, struct err *err)
 	a->api.arg = a;
 	arena_init(&arena);
 	server_options_init(&o);
-	o.listen = s->listen;
-	o.admin_listen = s->admin_listen[0] != '\0' ? s->admin_listen : NULL;
+	o.listen[LISTEN_MAIN] = s->listen;
+	o.listen[LISTEN_ADMIN] = s->admin_listen[0] != '\0' ? s->admin_listen : NULL;
+	o.listen[LISTEN_OTLP] = s->otlp_http_listen[0] != '\0' ? s->otlp_http_listen : NULL;
 	o.n_io_threads = s->io_threads > 0 ? (unsigned)s->io_threads
 					   : MIN(process_n_cores(), MAX_IO_THREADS_BY_DEFAULT);
 	o.app = &a->api;
@@ -297,7 +298,7 @@ static void announce(const struct app *a)
 	if (open)
 		log_warn("no authentication: whoever reaches this address may read and write logs",
 			 KV("listen", s->listen));
-	log_info("listening", KV("address", s->listen), KVI("port", server_port(a->server)),
+	log_info("listening", KV("address", s->listen), KVI("port", server_port(a->server, LISTEN_MAIN)),
 		 KV("data", s->data), KV("version", PACKAGE_VERSION));
 }
 
@@ -385,5 +386,5 @@ void app_stop(struct app *a)
 
 unsigned app_port(const struct app *a)
 {
-	return server_port(a->server);
+	return server_port(a->server, LISTEN_MAIN);
 }

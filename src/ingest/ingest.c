@@ -39,6 +39,7 @@ struct waiting {
 	int status; /* if the store has nothing to say: 204, 400, 429 */
 	int64_t appended_ns;
 	struct slice tenant, text;
+	void *seen[INGEST_MAX_OBSERVERS];
 	char bytes[]; /* tenant, text */
 };
 
@@ -148,11 +149,25 @@ static void answer(struct ingest *in, ingest_done_fn done, void *arg, int status
 	buf_fini(&b);
 }
 
+static void observers_before(struct ingest *in, const struct batch *b, void **seen)
+{
+	for (size_t i = 0; i < in->o.n_observers; i++)
+		seen[i] = in->o.observers[i].before(in->o.observers[i].arg, b);
+}
+
+static void observers_done(struct ingest *in, void **seen, bool stored)
+{
+	for (size_t i = 0; i < in->o.n_observers; i++)
+		if (seen[i] != NULL)
+			in->o.observers[i].done(in->o.observers[i].arg, seen[i], stored);
+}
+
 static void on_stored(void *arg, const struct err *err, size_t n_refused)
 {
 	struct waiting *w = arg;
 
 	ingest_metrics_phase(w->in->metrics, PHASE_APPEND, clock_mono_ns() - w->appended_ns);
+	observers_done(w->in, w->seen, err->code == ERR_NONE || err->code == ERR_LIMITED);
 	if (n_refused > 0)
 		ingest_metrics_discard(w->in->metrics, w->tenant, DISCARD_STREAM_LIMIT, n_refused, 0);
 	/* What may succeed later outweighs what never will: a sender throws away what gets a 400. */
@@ -250,8 +265,9 @@ void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done
 	}
 	correlate_batch(&s->correlator, in->o.keys, &s->batch);
 	lap(in, PHASE_CORRELATE, at);
-	store_append(in->o.store, &s->batch, on_stored,
-		     waiting_new(in, done, arg, status, rq->tenant, buf_slice(&s->text)));
+	struct waiting *w = waiting_new(in, done, arg, status, rq->tenant, buf_slice(&s->text));
+	observers_before(in, &s->batch, w->seen);
+	store_append(in->o.store, &s->batch, on_stored, w);
 out:
 	scratch_give(in, s);
 }

@@ -12,9 +12,21 @@
 #include "ingest/body.h"
 #include "model/limits.h"
 
+struct batch;
 struct store;
 struct trace_keys;
 struct ingest;
+
+/* Someone who wants to see what comes in: live tails, the pattern miner. before is called on the pushing thread with the
+ * validated batch (entries and streams marked rejected are not part of it) and returns what it wants to have back, or
+ * NULL for nothing; done then follows exactly once, on any thread: stored says whether the entries became durable and
+ * visible. Both must be quick and may not call ingest_push. */
+struct ingest_observer {
+	void *(*before)(void *arg, const struct batch *b);
+	void (*done)(void *arg, void *seen, bool stored);
+	void *arg;
+};
+enum { INGEST_MAX_OBSERVERS = 4 };
 
 struct ingest_options {
 	struct store *store;	       /* borrowed */
@@ -23,6 +35,8 @@ struct ingest_options {
 	void (*limits)(void *arg, struct slice tenant, struct limits *out);
 	void *arg;
 	uint64_t max_decompressed_size; /* bytes */
+	struct ingest_observer observers[INGEST_MAX_OBSERVERS];
+	size_t n_observers;
 };
 
 struct ingest_request {

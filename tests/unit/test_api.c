@@ -425,7 +425,7 @@ static int start(void **state)
 	so.slots[SCHED_QUERY] = 1;
 	context.sched = sched_new(&so);
 	server_options_init(&o);
-	o.listen = "127.0.0.1:0";
+	o.listen[LISTEN_MAIN] = "127.0.0.1:0";
 	o.app = &context;
 	routes = api_routes(&n);
 	route_check(routes, n);
@@ -447,7 +447,7 @@ static int stop(void **state)
 static int dial(void)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_port = htons((uint16_t)server_port(server)),
+				 .sin_port = htons((uint16_t)server_port(server, LISTEN_MAIN)),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 

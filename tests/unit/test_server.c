@@ -258,7 +258,7 @@ static int dial_port(unsigned port)
 
 static int dial(void)
 {
-	return dial_port(server_port(server));
+	return dial_port(server_port(server, LISTEN_MAIN));
 }
 
 static void put(int fd, struct slice s)
@@ -339,7 +339,7 @@ static struct server_options options(void)
 	struct server_options o;
 
 	server_options_init(&o);
-	o.listen = "127.0.0.1:0";
+	o.listen[LISTEN_MAIN] = "127.0.0.1:0";
 	o.n_io_threads = 2;
 	o.settings.max_body_bytes = 200000;
 	o.settings.ingest_memory_bytes = 1000000;
@@ -1033,7 +1033,7 @@ static void test_drain(void **state)
 
 	(void)state;
 	start_with(&o);
-	unsigned port = server_port(server);
+	unsigned port = server_port(server, LISTEN_MAIN);
 	int idle = dial(), busy = dial();
 	puts_fd(idle, "GET /hello HTTP/1.1\r\n" K "\r\n");
 	expect(idle, "hello \n", "HTTP/1.1 200 ", NULL);
@@ -1070,15 +1070,15 @@ static void test_drain(void **state)
 		;
 	close(busy);
 
-	o.listen = "127.0.0.1:notaport";
+	o.listen[LISTEN_MAIN] = "127.0.0.1:notaport";
 	assert_int_equal(server_new(&o, routes, ARRAY_LEN(routes), &server, &err), -1);
-	o.listen = "127.0.0.1";
+	o.listen[LISTEN_MAIN] = "127.0.0.1";
 	assert_int_equal(server_new(&o, routes, ARRAY_LEN(routes), &server, &err), -1);
 	assert_non_null(strstr(err.msg, "127.0.0.1"));
-	o.listen = "192.0.2.1:0"; /* not ours */
+	o.listen[LISTEN_MAIN] = "192.0.2.1:0"; /* not ours */
 	assert_int_equal(server_new(&o, routes, ARRAY_LEN(routes), &server, &err), -1);
 	assert_non_null(strstr(err.msg, "192.0.2.1:0"));
-	o.listen = ":0";
+	o.listen[LISTEN_MAIN] = ":0";
 	start_with(&o);
 	expect_ask("GET /hello HTTP/1.1\r\n" C "\r\n", "HTTP/1.1 200 ", NULL, NULL);
 	server_free(server);
@@ -1091,10 +1091,10 @@ static void test_admin_listener(void **state)
 	struct err err;
 
 	(void)state;
-	o.admin_listen = "127.0.0.1:0";
+	o.listen[LISTEN_ADMIN] = "127.0.0.1:0";
 	start_with(&o);
 	expect_ask("GET /metrics HTTP/1.1\r\n" C "\r\n", "HTTP/1.1 404 ", NULL, NULL);
-	int fd = dial_port(server_admin_port(server));
+	int fd = dial_port(server_port(server, LISTEN_ADMIN));
 	puts_fd(fd, "GET /metrics HTTP/1.1\r\n" K "\r\n");
 	expect(fd, "hello \n", "HTTP/1.1 200 ", NULL);
 	puts_fd(fd, "GET /hello HTTP/1.1\r\n" C "\r\n");
@@ -1103,8 +1103,8 @@ static void test_admin_listener(void **state)
 
 	struct server *second = NULL;
 	char taken[32];
-	snprintf(taken, sizeof(taken), "127.0.0.1:%u", server_port(server));
-	o.listen = taken;
+	snprintf(taken, sizeof(taken), "127.0.0.1:%u", server_port(server, LISTEN_MAIN));
+	o.listen[LISTEN_MAIN] = taken;
 	assert_int_equal(server_new(&o, routes, ARRAY_LEN(routes), &second, &err), -1);
 	assert_non_null(strstr(err.msg, taken));
 	assert_null(second);
