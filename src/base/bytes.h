@@ -70,6 +70,9 @@ static inline uint64_t cursor_varint(struct cursor *c)
 {
 	uint64_t v = 0;
 
+	/* Most are short. */
+	if (c->p < c->end && (unsigned char)*c->p < 0x80)
+		return (unsigned char)*c->p++;
 	for (unsigned shift = 0; shift < 70 && c->p < c->end; shift += 7) {
 		unsigned char b = (unsigned char)*c->p++;
 

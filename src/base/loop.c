@@ -106,6 +106,10 @@ void loop_free(struct loop *l)
 	pthread_join(l->thread, NULL);
 	run_posted(l);
 	event_free(l->wake);
+	/* What bufferevents have put off holds on to them. */
+	while (event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) > 0 &&
+	       event_base_loop(l->base, EVLOOP_NONBLOCK) == 0)
+		;
 	event_base_free(l->base);
 	close(l->wake_fd);
 	pthread_mutex_destroy(&l->lock);

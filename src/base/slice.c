@@ -9,8 +9,14 @@
 int slice_cmp(struct slice a, struct slice b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;
-	int d = n == 0 ? 0 : memcmp(a.p, b.p, n);
+	int d;
 
+	if (n == 0)
+		return a.n < b.n ? -1 : a.n > b.n;
+	/* Most pairs differ at once. */
+	d = (unsigned char)a.p[0] - (unsigned char)b.p[0];
+	if (d == 0)
+		d = memcmp(a.p, b.p, n);
 	if (d != 0)
 		return d;
 	return a.n < b.n ? -1 : a.n > b.n;

@@ -22,11 +22,13 @@ struct batch_stream {
 	uint64_t hash;	 /* labels_hash of the encoded labels; set by validation */
 	size_t first, n; /* its entries in batch.entries */
 	bool rejected;	 /* all of it */
+	bool refused;	 /* by store_admit: a new stream too many. Not stored, and store_append says so */
 };
 
 struct batch {
 	struct arena arena;
 	struct slice tenant; /* validated id */
+	bool admitted;	     /* store_admit has set `refused` */
 	VEC(struct batch_stream) streams;
 	VEC(struct batch_entry) entries;
 };

@@ -39,8 +39,13 @@ struct limits {
 	bool align_queries_with_step;
 	bool volume_enabled;
 	uint64_t volume_max_series;
+	bool pattern_ingester_enabled;
+	uint64_t max_concurrent_tail_requests;
+	int64_t tail_max_duration; /* ns */
 	/* keeping */
-	int64_t retention_period; /* ns */
+	const char *deletion_mode;    /* disabled, filter-only, filter-and-delete */
+	const char *retention_stream; /* {selector}=period; ... */
+	int64_t retention_period;     /* ns */
 };
 
 #endif
