@@ -1,4 +1,4 @@
-/* The keeper thread: merges, retention, filters of closed days, idle handles, free space. */
+/* The keeper thread: merges, deletes, retention, filters of closed days, idle handles, free space. */
 #include "index/store_internal.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -14,9 +14,8 @@
 
 enum { RESERVE_BYTES = 16 << 20, MAX_OPEN_PARTITIONS = 16 };
 
-#define QUIET_NS      (10 * NS_PER_MIN) /* a partition nobody wrote to for so long is merged eagerly */
-#define IDLE_NS	      (60 * NS_PER_S)	/* handles unused for so long are closed */
-#define CLOCK_JUMP_NS (10 * NS_PER_MIN)
+#define QUIET_NS (10 * NS_PER_MIN) /* a partition nobody wrote to for so long is merged eagerly */
+#define IDLE_NS	 (60 * NS_PER_S)   /* handles unused for so long are closed */
 
 /* ---- free space ----------------------------------------------------------------------------------------------- */
 
@@ -66,90 +65,6 @@ void keep_disk(struct store *s)
 			log_info("disk space is back, writes accepted again", KVI("free", free_bytes));
 	}
 	keep_reserve(s, !low);
-}
-
-/* ---- retention ------------------------------------------------------------------------------------------------ */
-
-static bool is_expired(struct store *s, const struct partition *p, int64_t now)
-{
-	int64_t keep = s->o.retention_ns != NULL ? s->o.retention_ns(s->o.arg, slice_cstr(p->tenant)) : 0,
-		oldest;
-
-	return keep > 0 && !__builtin_sub_overflow(now, keep, &oldest) && partition_range(p).end <= oldest;
-}
-
-static int drop_partition(struct store *s, struct partition *p, struct err *err)
-{
-	char *gone = xasprintf("%s.dropped", p->dir);
-	int rc = -1;
-
-	pthread_rwlock_rdlock(&s->heads_lock);
-	uint64_t wal = s->active->wal_last;
-	pthread_rwlock_unlock(&s->heads_lock);
-	pthread_mutex_lock(&p->merge_lock);
-	pthread_mutex_lock(&p->write_lock);
-	/* Forgotten first, durably; the files go after. What an earlier attempt could not remove goes now. */
-	if (file_remove_tree(gone, err) == -1 || store_note_dropped(s, p, wal, err) == -1)
-		goto out;
-	/* Readers that are inside finish first, and none comes in afterwards: the folder may soon be another one. */
-	pthread_rwlock_wrlock(&p->segments_lock);
-	rc = file_rename(p->dir, gone, err);
-	/* Even if the rename is not durable: the folder has its new name. */
-	atomic_store(&p->dropped, rc == 0 || !file_exists(p->dir));
-	pthread_rwlock_unlock(&p->segments_lock);
-	if (!atomic_load(&p->dropped))
-		goto out;
-	rc = 0;
-	pthread_mutex_lock(&s->partitions_lock);
-	for (size_t i = 0; i < s->partitions.n; i++) {
-		if (s->partitions.v[i] == p) {
-			s->partitions.v[i] = s->partitions.v[--s->partitions.n];
-			break;
-		}
-	}
-	metric_set(s->m.partitions, (int64_t)s->partitions.n);
-	pthread_mutex_unlock(&s->partitions_lock);
-out:
-	pthread_mutex_unlock(&p->write_lock);
-	pthread_mutex_unlock(&p->merge_lock);
-	if (rc == 0) {
-		log_info("retention dropped a day", KV("dir", p->dir));
-		metric_add(s->m.retained, 1);
-		partition_unref(p); /* the list's reference */
-		rc = file_remove_tree(gone, err);
-	}
-	free(gone);
-	return rc;
-}
-
-/* A wall clock that jumped must not delete data. */
-static bool clock_is_sane(struct store *s)
-{
-	int64_t mono = clock_mono_ns(), diff = clock_now_ns() - mono, jump = diff - s->wall_minus_mono_ns;
-
-	if (jump > CLOCK_JUMP_NS || jump < -CLOCK_JUMP_NS) {
-		log_warn("the clock was changed: retention stops for an hour",
-			 KVF("seconds", (double)jump / 1e9));
-		s->retention_blocked_until_mono_ns = mono + NS_PER_H;
-		s->wall_minus_mono_ns = diff;
-	}
-	return mono >= s->retention_blocked_until_mono_ns;
-}
-
-int keep_retention(struct store *s, struct err *err)
-{
-	size_t n;
-	int rc = 0;
-
-	if (!clock_is_sane(s))
-		return 0;
-	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
-	/* One day that cannot be removed does not keep the others. */
-	for (size_t i = 0; i < n; i++)
-		if (is_expired(s, p[i], clock_now_ns()) && drop_partition(s, p[i], err) == -1)
-			rc = -1;
-	store_partitions_release(p, n);
-	return rc;
 }
 
 /* ---- merging and closing days --------------------------------------------------------------------------------- */
@@ -259,11 +174,6 @@ int store_merge(struct store *s, struct err *err)
 	return keep_blooms(s, true, err);
 }
 
-int store_retain(struct store *s, struct err *err)
-{
-	return keep_retention(s, err);
-}
-
 void *keep_main(void *arg)
 {
 	struct store *s = arg;
@@ -287,6 +197,7 @@ void *keep_main(void *arg)
 		if (now >= next_mend && mend_all(s) == -1)
 			next_mend = now + NS_PER_MIN;
 		if (s->o.merge_interval_ns > 0 && now >= next_merge) {
+			keep_deletes(s, false, &err); /* says itself what went wrong */
 			merge_all(s, false, &err);
 			if (keep_blooms(s, false, &err) == -1)
 				log_warn("filter of a closed day could not be made", KV("error", err.msg));

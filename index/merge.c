@@ -6,9 +6,11 @@
  *
  * A merge may take minutes. It chooses and publishes under the partition's write lock, but reads and writes without it, so
  * that no flush, and with it no push, waits for it. */
-#include "index/store_internal.h"
+#include "index/merge.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "index/erase.h"
 
 #include <assert.h>
 #include <sys/resource.h>
@@ -31,9 +33,10 @@ struct merge_source { /* the chunks of one stream in one segment, by time */
 
 struct merge_out {
 	struct store *s;
+	const struct merge_set *set;
 	struct segment_writer *w;
-	uint32_t stream;
 	struct slice encoded;
+	struct eraser eraser;
 	struct arena text; /* of the pending chunk */
 	VEC(struct chunk_entry) pending;
 	uint64_t pending_bytes;
@@ -85,8 +88,8 @@ static int write_pending(struct merge_out *o, struct err *err)
 {
 	if (o->pending.n == 0)
 		return 0;
-	int rc = segment_writer_chunk(o->w, o->stream, o->pending.v, o->pending.n, 1, o->tokens.v,
-				      o->tokens.n, err);
+	int rc = segment_writer_chunk(o->w, segment_writer_stream(o->w, o->encoded), o->pending.v,
+				      o->pending.n, 1, o->tokens.v, o->tokens.n, err);
 
 	o->pending.n = o->tokens.n = 0;
 	o->pending_bytes = 0;
@@ -102,8 +105,19 @@ static bool is_pending(const struct merge_out *o, const struct chunk_entry *e)
 	return false;
 }
 
+static bool leave_out(struct merge_out *o, const struct chunk_entry *e)
+{
+	ptrdiff_t who = eraser_asks(&o->eraser, e->meta, e->ts, e->line);
+
+	if (who != -1)
+		o->set->left_out(o->set->arg, o->eraser.set->v[who], e);
+	return who != -1;
+}
+
 static int put(struct merge_out *o, const struct chunk_entry *e, struct err *err)
 {
+	if (o->eraser.set != NULL && leave_out(o, e))
+		return 0;
 	if (is_pending(o, e)) {
 		o->n_duplicates++;
 		return 0;
@@ -163,17 +177,6 @@ static int merge_stream(struct merge_out *o, struct merge_source *m, size_t n, s
 }
 
 /* ---- a set of segments ---------------------------------------------------------------------------------------- */
-
-struct merge_set {
-	uint64_t *ids;
-	struct segment **segment; /* references, by rank */
-	size_t n;
-	VEC(struct chunk_row) rows; /* sorted by stream, segment rank, time */
-	VEC(struct slice) labels;   /* of the streams in rows, in that order */
-	struct arena arena;
-	uint64_t wal_first, wal_last, new_id;
-	uint32_t level;
-};
 
 static _Thread_local const uint64_t *sort_ids;
 static _Thread_local size_t sort_n;
@@ -249,9 +252,37 @@ static int load_labels(struct sql *sql, struct merge_set *set, struct err *err)
 	return 0;
 }
 
-/* All that the index and the folder must say, so that merging needs neither. Under the write lock. */
-static int set_load(struct merge_set *set, struct partition *p, const struct segment_summary *seg, size_t n,
-		    struct err *err)
+static bool still_there(const struct partition *p, uint64_t id)
+{
+	char path[4096];
+
+	segment_path(path, sizeof(path), p->dir, id);
+	return file_exists(path);
+}
+
+static int load_replaces(struct merge_set *set, const struct partition *p, struct err *err)
+{
+	for (size_t i = 0; i < set->n; i++)
+		vec_push(&set->replaces, set->ids[i]);
+	for (size_t i = 0; i < set->n; i++) {
+		struct segment_footer f;
+		struct arena a;
+
+		arena_init(&a);
+		int rc = segment_read_footer(set->segment[i], &a, &f, err);
+		for (size_t k = 0; rc == 0 && k < f.n_replaces; k++)
+			if (still_there(p, f.replaces[k]))
+				vec_push(&set->replaces, f.replaces[k]);
+		arena_fini(&a);
+		if (rc == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* All that the index and the folder must say, so that merging needs neither. */
+int merge_set_load(struct merge_set *set, struct partition *p, const struct segment_summary *seg, size_t n,
+		   struct err *err)
 {
 	struct sql *sql = partition_writer(p, err);
 
@@ -272,15 +303,16 @@ static int set_load(struct merge_set *set, struct partition *p, const struct seg
 			return err_set(err, ERR_CORRUPT, "segment %llu cannot be read",
 				       (unsigned long long)set->ids[i]);
 	}
-	return partition_next_segment(p, &set->new_id, err);
+	return load_replaces(set, p, err);
 }
 
-static void set_fini(struct merge_set *set)
+void merge_set_fini(struct merge_set *set)
 {
 	for (size_t i = 0; i < set->n; i++)
 		segment_unref(set->segment[i]);
 	free(set->segment);
 	free(set->ids);
+	vec_fini(&set->replaces);
 	vec_fini(&set->rows);
 	vec_fini(&set->labels);
 	arena_fini(&set->arena);
@@ -301,7 +333,8 @@ static int merge_rows(const struct merge_set *set, struct merge_out *o, struct e
 			goto out;
 		}
 		o->encoded = set->labels.v[n_streams++];
-		o->stream = segment_writer_stream(o->w, o->encoded);
+		eraser_start(&o->eraser,
+			     set->leaves_out != NULL ? set->leaves_out(set->arg, o->encoded) : NULL);
 		for (j = i; j < set->rows.n && rows[j].stream == rows[i].stream;) {
 			size_t k = j;
 
@@ -335,7 +368,7 @@ out:
 static int write_merged(struct store *s, const struct merge_set *set, struct segment_writer *w,
 			struct publish *pub, struct err *err)
 {
-	struct merge_out o = { .s = s, .w = w };
+	struct merge_out o = { .s = s, .set = set, .w = w };
 	int rc = -1;
 
 	arena_init(&o.text);
@@ -346,8 +379,9 @@ static int write_merged(struct store *s, const struct merge_set *set, struct seg
 			(unsigned long long)o.n_bad);
 		goto out;
 	}
-	rc = segment_writer_finish(w, set->wal_first, set->wal_last, set->level + 1,
-				   trace_keys_fingerprint(s->o.keys), set->ids, set->n, &pub->summary, err);
+	rc = segment_writer_finish(w, set->wal_first, set->wal_last, set->level,
+				   trace_keys_fingerprint(s->o.keys), set->replaces.v, set->replaces.n,
+				   &pub->summary, err);
 	metric_add(s->m.merged_raw, o.raw_bytes);
 	metric_add(s->m.duplicates, o.n_duplicates);
 out:
@@ -355,6 +389,7 @@ out:
 	vec_fini(&o.pending);
 	vec_fini(&o.tokens);
 	trace_found_fini(&o.found);
+	eraser_fini(&o.eraser);
 	return rc;
 }
 
@@ -371,36 +406,58 @@ static int publish_merged(struct partition *p, struct publish *pub, struct err *
 	return rc;
 }
 
-static int merge_set_of(struct store *s, struct partition *p, const struct merge_set *set, struct err *err)
+static int next_id(struct partition *p, uint64_t *out, struct err *err)
+{
+	pthread_mutex_lock(&p->write_lock);
+	int rc = partition_next_segment(p, out, err);
+	pthread_mutex_unlock(&p->write_lock);
+	return rc;
+}
+
+int merge_set_write(struct store *s, struct partition *p, struct merge_set *set, struct segment_summary *out,
+		    struct err *err)
 {
 	struct segment_writer *w = NULL;
-	struct publish pub = { .replaces = set->ids, .n_replaces = set->n };
-	int64_t began = clock_mono_ns();
+	struct publish pub = { .replaces = set->replaces.v, .n_replaces = set->replaces.n };
+	uint64_t id;
 	int rc = -1;
 
-	if (segment_writer_open(p->dir, set->new_id, &w, err) == -1)
+	sort_ids = set->ids;
+	sort_n = set->n;
+	if (next_id(p, &id, err) == -1 || segment_writer_open(p->dir, id, &w, err) == -1)
 		return -1;
 	if (write_merged(s, set, w, &pub, err) == 0) {
 		pub.segment = w;
 		pub.streams = segment_writer_streams(w);
 		rc = publish_merged(p, &pub, err);
 	}
-	if (rc == 0) {
-		metric_add(s->m.merges, 1);
-		log_info("merged segments", KV("dir", p->dir), KVI("segments", set->n),
-			 KVI("level", set->level + 1), KVI("entries", pub.summary.n_entries),
-			 KVI("raw", pub.summary.raw_bytes), KVI("bytes", pub.summary.size),
-			 KVF("seconds", (double)(clock_mono_ns() - began) / 1e9));
-	}
 	segment_writer_close(w, rc == 0 || pub.in_doubt);
+	if (rc == 0 && out != NULL)
+		*out = pub.summary;
 	return rc;
 }
 
-/* Chunks at a quarter of the full size or more are not worth rewriting. */
+static int merge_and_tell(struct store *s, struct partition *p, struct merge_set *set, struct err *err)
+{
+	int64_t began = clock_mono_ns();
+	struct segment_summary made;
+
+	set->level++;
+	if (merge_set_write(s, p, set, &made, err) == -1)
+		return -1;
+	metric_add(s->m.merges, 1);
+	log_info("merged segments", KV("dir", p->dir), KVI("segments", set->n), KVI("level", set->level),
+		 KVI("entries", made.n_entries), KVI("raw", made.raw_bytes), KVI("bytes", made.size),
+		 KVF("seconds", (double)(clock_mono_ns() - began) / 1e9));
+	return 0;
+}
+
+/* Chunks at a quarter of the full size or more are not worth rewriting. A segment that deletes have emptied goes with its
+ * neighbours. */
 static bool is_full(const struct store *s, const struct segment_summary *g, uint64_t n_chunks)
 {
-	return n_chunks == 0 || g->raw_bytes / n_chunks >= s->o.max_chunk_bytes / 4 ||
-	       g->n_entries / n_chunks >= s->o.max_chunk_entries / 4;
+	return n_chunks > 0 && (g->raw_bytes / n_chunks >= s->o.max_chunk_bytes / 4 ||
+				g->n_entries / n_chunks >= s->o.max_chunk_entries / 4);
 }
 
 /* The first run of neighbours that should be merged: returns its length, 0 for none. */
@@ -440,7 +497,7 @@ static int prepare(struct store *s, struct partition *p, bool eager, struct merg
 	size_t count = choose(s, g, n_chunks, n, eager, &from);
 	if (count == 0)
 		rc = 0;
-	else if (set_load(set, p, g + from, count, err) == 0)
+	else if (merge_set_load(set, p, g + from, count, err) == 0)
 		rc = 1;
 out:
 	pthread_mutex_unlock(&p->write_lock);
@@ -460,13 +517,13 @@ int merge_partition(struct store *s, struct partition *p, bool eager, bool *did,
 	pthread_mutex_lock(&p->merge_lock);
 	int rc = prepare(s, p, eager, &set, err);
 	if (rc == 1) {
-		rc = merge_set_of(s, p, &set, err);
+		rc = merge_and_tell(s, p, &set, err);
 		*did = rc == 0;
 	}
 	/* Damage does not go away by reading it again; a restart tries once more. */
 	if (rc == -1 && err->code == ERR_CORRUPT)
 		atomic_store(&p->merge_blocked, true);
 	pthread_mutex_unlock(&p->merge_lock);
-	set_fini(&set);
+	merge_set_fini(&set);
 	return rc;
 }

@@ -800,12 +800,14 @@ int partition_add_footer(struct sql *sql, const struct segment_footer *f, struct
 
 static int publish_rows(struct sql *sql, const struct publish *pub, struct err *err)
 {
+	size_t n = segment_writer_n_chunks(pub->segment); /* none: deletes emptied it */
+
 	for (size_t i = 0; i < pub->n_replaces; i++)
 		if (remove_segment_rows(sql, pub->replaces[i], err) == -1)
 			return -1;
 	if (add_segment(sql, &pub->summary, err) == -1 ||
-	    add_chunks(sql, &pub->summary, pub->streams, segment_writer_get(pub->segment, 0),
-		       segment_writer_n_chunks(pub->segment), err) == -1 ||
+	    (n > 0 && add_chunks(sql, &pub->summary, pub->streams, segment_writer_get(pub->segment, 0), n,
+				 err) == -1) ||
 	    partition_add_traces(sql, pub->pairs, pub->n_pairs, err) == -1)
 		return -1;
 	if (pub->wal_pos != 0 && (sql_meta_set(sql, "wal_pos", (int64_t)pub->wal_pos, err) == -1 ||

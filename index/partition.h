@@ -45,6 +45,9 @@ struct partition {
 	_Atomic bool index_damaged;   /* to be made anew: partition_mend */
 	_Atomic uint64_t n_missing;   /* segments that could not be opened */
 	VEC(uint64_t) in_doubt;	      /* under write_lock: see partition_publish */
+	uint64_t
+		retained_stage; /* the keeper's: which rules of retention it was looked through for, and when */
+	int64_t retained_mono_ns;
 };
 
 struct chunk_row {

@@ -33,6 +33,8 @@ struct reader {
 	uint32_t *meta;
 	size_t cap;
 	VEC(struct slice) metas;
+	struct eraser eraser; /* of the unit */
+	bool erase_lines;     /* it asks for lines */
 };
 
 struct reader *reader_new(struct snapshot *snap)
@@ -62,6 +64,7 @@ void reader_free(struct reader *r)
 	vec_fini(&r->scratches);
 	sorted_fini(&r->sorted);
 	vec_fini(&r->metas);
+	eraser_fini(&r->eraser);
 	free(r->ts);
 	free(r->line);
 	free(r->meta);
@@ -80,10 +83,17 @@ static const struct source *unit_source(const struct reader *r, size_t i)
 
 void reader_start(struct reader *r, const struct snap_unit *u)
 {
+	const struct erase_set *erase = NULL;
+
 	close_chunk(r);
 	r->unit = u;
 	r->done = false;
 	r->merged = u->n_sources > 1 || !unit_source(r, 0)->clean;
+	/* The sources of a unit belong to one stream: whichever has a set has the same. */
+	for (size_t i = 0; i < u->n_sources && erase == NULL; i++)
+		erase = unit_source(r, i)->erase;
+	eraser_start(&r->eraser, erase);
+	r->erase_lines = erase_wants_lines(erase);
 }
 
 /* Damage to a chunk or block: noted, and the rest goes on. I/O errors are the caller's. */
@@ -129,7 +139,7 @@ static int load_block(struct reader *r, struct open_chunk *c, const struct sourc
 		return 0;
 	}
 	/* Duplicates are told apart by their lines, so gathering needs them even if the query does not. */
-	bool with_lines = !hint->no_lines || r->merged;
+	bool with_lines = !hint->no_lines || r->merged || r->erase_lines;
 	chunk_scratch_reset(scratch);
 	int rc = c->codec->block_may_match(&c->h, i, src, hint->needles, hint->n_needles, scratch, err);
 	r->stats.bytes_decompressed += scratch->text.n;
@@ -301,6 +311,16 @@ static void order_by_writing(struct reader *r)
 		free(rank);
 }
 
+static void make_room(struct reader *r, size_t n)
+{
+	if (r->cap >= n)
+		return;
+	r->cap = n;
+	r->ts = xrealloc(r->ts, n * sizeof(*r->ts));
+	r->line = xrealloc(r->line, n * sizeof(*r->line));
+	r->meta = xrealloc(r->meta, n * sizeof(*r->meta));
+}
+
 static int next_merged(struct reader *r, struct entry_block *b, struct err *err)
 {
 	r->done = true;
@@ -324,12 +344,7 @@ static int next_merged(struct reader *r, struct entry_block *b, struct err *err)
 	size_t n = r->sorted.entries.n;
 	if (n == 0)
 		return 0;
-	if (r->cap < n) {
-		r->cap = n;
-		r->ts = xrealloc(r->ts, n * sizeof(*r->ts));
-		r->line = xrealloc(r->line, n * sizeof(*r->line));
-		r->meta = xrealloc(r->meta, n * sizeof(*r->meta));
-	}
+	make_room(r, n);
 	for (size_t i = 0; i < n; i++) {
 		r->ts[i] = r->sorted.entries.v[i].e.ts;
 		r->line[i] = r->sorted.entries.v[i].e.line;
@@ -344,11 +359,53 @@ static int next_merged(struct reader *r, struct entry_block *b, struct err *err)
 	return 1;
 }
 
-int reader_next(struct reader *r, struct entry_block *b, struct err *err)
+/* Leaves out what is deleted. A block of which nothing is stays as it is; what is left of another is copied into the
+ * reader's own arrays (a gathered block stands there already). False: nothing is left. */
+static bool drop_erased(struct reader *r, struct entry_block *b)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (eraser_asks(&r->eraser, b->metas[b->meta[i]], b->ts[i], b->line[i]) != -1) {
+			if (kept == i && b->ts != r->ts) {
+				make_room(r, b->n);
+				memcpy(r->ts, b->ts, i * sizeof(*r->ts));
+				memcpy(r->line, b->line, i * sizeof(*r->line));
+				memcpy(r->meta, b->meta, i * sizeof(*r->meta));
+			}
+			continue;
+		}
+		if (kept != i) {
+			r->ts[kept] = b->ts[i];
+			r->line[kept] = b->line[i];
+			r->meta[kept] = b->meta[i];
+		}
+		kept++;
+	}
+	if (kept != b->n) {
+		b->ts = r->ts;
+		b->line = r->line;
+		b->meta = r->meta;
+		b->n = kept;
+	}
+	return kept > 0;
+}
+
+static int next_block(struct reader *r, struct entry_block *b, struct err *err)
 {
 	if (r->done)
 		return 0;
 	if (r->merged)
 		return next_merged(r, b, err);
 	return unit_source(r, 0)->run != NULL ? next_of_run(r, b) : next_of_chunk(r, b, err);
+}
+
+int reader_next(struct reader *r, struct entry_block *b, struct err *err)
+{
+	int rc;
+
+	do {
+		rc = next_block(r, b, err);
+	} while (rc == 1 && r->eraser.set != NULL && !drop_erased(r, b));
+	return rc;
 }

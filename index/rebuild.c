@@ -212,8 +212,6 @@ static void read_replaced(struct orphans *o)
 		struct arena a;
 		struct err ignored;
 
-		if (o->known[i].level == 0)
-			continue;
 		arena_init(&a);
 		if (segment_open(o->p->dir, o->known[i].id, &s, &ignored) == 0 &&
 		    segment_read_footer(s, &a, &f, &ignored) == 0)
@@ -223,6 +221,14 @@ static void read_replaced(struct orphans *o)
 		arena_fini(&a);
 	}
 	o->replaced_read = true;
+}
+
+static bool was_replaced(const struct orphans *o, uint64_t id)
+{
+	for (size_t i = 0; i < o->replaced.n; i++)
+		if (o->replaced.v[i] == id)
+			return true;
+	return false;
 }
 
 enum fate {
@@ -251,16 +257,15 @@ static enum fate fate_of(struct orphans *o, uint64_t id, uint64_t oldest_wal)
 	struct err err;
 
 	read_replaced(o);
-	for (size_t i = 0; i < o->replaced.n; i++)
-		if (o->replaced.v[i] == id)
-			return REMOVE;
+	if (was_replaced(o, id))
+		return REMOVE;
 	arena_init(&a);
 	if (segment_open(o->p->dir, id, &s, &err) == -1 || segment_read_footer(s, &a, &f, &err) == -1) {
 		fate = fate_of_unreadable(s, &err);
 	} else if (f.n_replaces > 0) {
 		fate = REMOVE;
 		for (size_t i = 0; i < f.n_replaces; i++)
-			if (!is_known(o, f.replaces[i]))
+			if (!is_known(o, f.replaces[i]) && !was_replaced(o, f.replaces[i]))
 				fate = UNEXPLAINED;
 	} else if (oldest_wal != 0 && f.sum.wal_first >= oldest_wal) {
 		fate = REMOVE;

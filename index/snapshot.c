@@ -15,21 +15,92 @@ enum {
 	MANY_STREAMS = 256,	     /* from here on one scan of the chunk table beats a query a stream */
 };
 
+static const struct slice own_tenant_label = { "original___tenant_id__", 22 };
+
+/* ---- what is deleted ------------------------------------------------------------------------------------------ */
+
+static const struct erase_set no_set;
+
+/* The requests are taken before the heads and the partitions: one that is processed by then has left nothing in them, and
+ * one that is processed later still hides. */
+static void take_tombstones(struct snapshot *snap, struct snap_tenant *t)
+{
+	t->tombstones = tombstones_take(&snap->store->tombstones, t->id, snap->hint.range, &t->n_tombstones);
+}
+
+/* NULL: no request concerns the stream. */
+static const struct erase_set *erase_set(struct snapshot *snap, struct slice encoded)
+{
+	struct snap_tenant *t = snap->now;
+
+	if (t->n_tombstones == 0)
+		return NULL;
+	const struct erase_set *set = map_get(&t->erase_sets, encoded);
+	if (set == NULL) {
+		set = erase_set_of(t->tombstones, t->n_tombstones, encoded, &snap->arena);
+		if (set == NULL)
+			set = &no_set;
+		*map_put(&t->erase_sets, arena_dup(&snap->arena, encoded), NULL) = (void *)set;
+	}
+	return set == &no_set ? NULL : set;
+}
+
+/* Is everything of [first, last] hidden that lies in the range asked for? *set: what may hide some of it. */
+static bool is_erased(struct snapshot *snap, struct slice encoded, int64_t first, int64_t last,
+		      const struct erase_set **set)
+{
+	const struct timerange want = snap->hint.range;
+
+	*set = erase_set(snap, encoded);
+	if (*set == NULL)
+		return false;
+	enum erase_fate fate = erase_fate(*set, MAX(first, want.start), MIN(last, want.end - 1));
+	if (fate == ERASE_NONE)
+		*set = NULL;
+	return fate == ERASE_ALL;
+}
+
 /* ---- streams and sources -------------------------------------------------------------------------------------- */
+
+/* The labels and the tenant; a label of this name that the stream has already is renamed, as Loki does. */
+static struct slice with_tenant(struct snapshot *snap, struct slice encoded)
+{
+	struct labels l;
+	struct buf b;
+
+	if (labels_decode(encoded, &snap->arena, &l) == -1)
+		return arena_dup(&snap->arena, encoded);
+	struct label *v = arena_array(&snap->arena, struct label, l.n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < l.n; i++) {
+		v[n] = l.v[i];
+		if (slice_eq(v[n].name, SNAPSHOT_TENANT_LABEL))
+			v[n].name = own_tenant_label;
+		n++;
+	}
+	v[n++] = (struct label){ SNAPSHOT_TENANT_LABEL, snap->now->id };
+	labels_sort(v, n);
+	buf_init(&b);
+	labels_encode(&b, (struct labels){ v, n });
+	struct slice out = arena_dup(&snap->arena, buf_slice(&b));
+	buf_fini(&b);
+	return out;
+}
 
 static uint32_t stream_number(struct snapshot *snap, struct slice encoded)
 {
-	void *found = map_get(&snap->by_labels, encoded);
+	void *found = map_get(&snap->now->by_labels, encoded);
 
 	if (found != NULL)
 		return (uint32_t)((uintptr_t)found - 1);
 	struct snap_stream *st = arena_new(&snap->arena, struct snap_stream);
-	st->encoded = arena_dup(&snap->arena, encoded);
+	struct slice key = arena_dup(&snap->arena, encoded);
+	st->encoded = snap->several ? with_tenant(snap, key) : key;
 	st->hash = labels_hash(st->encoded);
 	if (labels_decode(st->encoded, &snap->arena, &st->labels) == -1)
 		st->labels = (struct labels){ NULL, 0 };
 	vec_push(&snap->streams, st);
-	*map_put(&snap->by_labels, st->encoded, NULL) = (void *)(uintptr_t)snap->streams.n;
+	*map_put(&snap->now->by_labels, key, NULL) = (void *)(uintptr_t)snap->streams.n;
 	return (uint32_t)snap->streams.n - 1;
 }
 
@@ -37,6 +108,9 @@ static void add_run(struct snapshot *snap, const struct head *h, const struct he
 		    bool want_units)
 {
 	if (run->n == 0 || !timerange_meets(snap->hint.range, run->min_ts, run->max_ts))
+		return;
+	const struct erase_set *erase;
+	if (is_erased(snap, run->stream->encoded, run->min_ts, run->max_ts, &erase))
 		return;
 	uint32_t stream = stream_number(snap, run->stream->encoded);
 	if (!want_units)
@@ -50,6 +124,7 @@ static void add_run(struct snapshot *snap, const struct head *h, const struct he
 			      .raw_bytes = run->bytes,
 			      .n_entries = run->n,
 			      .clean = run->clean,
+			      .erase = erase,
 			      .run = run,
 			      .n_metas = run->n_metas };
 	snap->stats.head_entries += run->n;
@@ -199,6 +274,9 @@ static int add_chunk(struct partition_take *t, const struct chunk_row *row, stru
 	snap->stats.chunks_considered++;
 	if (!timerange_meets(snap->hint.range, row->info.first_ts, row->info.last_ts))
 		return 0;
+	const struct erase_set *erase;
+	if (is_erased(snap, encoded, row->info.first_ts, row->info.last_ts, &erase))
+		return 0;
 	if (!t->want_units) {
 		stream_number(snap, encoded);
 		return 0;
@@ -228,6 +306,7 @@ static int add_chunk(struct partition_take *t, const struct chunk_row *row, stru
 			      .raw_bytes = row->info.raw_bytes,
 			      .n_entries = row->info.n_entries,
 			      .clean = true,
+			      .erase = erase,
 			      .segment = seg,
 			      .off = row->off,
 			      .header_bytes = row->info.header_bytes,
@@ -376,15 +455,16 @@ static int64_t after(int64_t ts)
 	return ts == INT64_MAX ? ts : ts + 1;
 }
 
-/* About how much of a source lies in [start, end): 0 to 1. Differences in integers, since doubles are too coarse for ns. */
+/* About how much of a source lies in [start, end) and is not deleted: 0 to 1. Differences in integers, since doubles are too coarse for ns. */
 static double share(const struct source *s, struct timerange r)
 {
 	int64_t from = MAX(s->first, r.start), to = MIN(after(s->last), r.end);
 
 	if (to <= from)
 		return 0;
-	return (double)((uint64_t)to - (uint64_t)from) /
-	       ((double)((uint64_t)s->last - (uint64_t)s->first) + 1);
+	double part = (double)((uint64_t)to - (uint64_t)from) /
+		      ((double)((uint64_t)s->last - (uint64_t)s->first) + 1);
+	return s->erase == NULL ? part : part * (1 - erase_share(s->erase, from, to - 1));
 }
 
 /* Sources that do not meet the range are left out. */
@@ -393,6 +473,7 @@ static void add_unit(struct snapshot *snap, struct timerange range, const uint32
 	const struct timerange want = snap->hint.range;
 	size_t first = snap->unit_sources.n;
 	struct snap_unit u = { 0 };
+	bool erased = false;
 
 	range.start = MAX(range.start, want.start);
 	range.end = MIN(range.end, want.end);
@@ -406,6 +487,7 @@ static void add_unit(struct snapshot *snap, struct timerange range, const uint32
 		vec_push(&snap->unit_sources, sources[i]);
 		u.raw_bytes += (uint64_t)((double)s->raw_bytes * share(s, range));
 		u.n_entries += s->n_entries;
+		erased = erased || s->erase != NULL;
 	}
 	u.n_sources = snap->unit_sources.n - first;
 	if (u.n_sources == 0)
@@ -414,7 +496,7 @@ static void add_unit(struct snapshot *snap, struct timerange range, const uint32
 	u.stream = snap->streams.v[only->stream];
 	u.range = range;
 	u.first_source = first;
-	u.exact_count = u.n_sources == 1 && only->clean && only->n_windows == 0 &&
+	u.exact_count = u.n_sources == 1 && only->clean && !erased && only->n_windows == 0 &&
 			range.start <= only->first && range.end > only->last;
 	vec_push(&snap->units, u);
 }
@@ -589,29 +671,97 @@ static void copy_hint(struct snapshot *snap, const struct scan_hint *h)
 	}
 }
 
+static bool is_chosen(struct slice tenant, const struct matcher *m, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_eq(m[i].name, SNAPSHOT_TENANT_LABEL) && !matcher_matches(&m[i], tenant))
+			return false;
+	return true;
+}
+
+/* "a|b", without those that a matcher of the tenants rules out. */
+static void choose_tenants(struct snapshot *snap, struct slice tenants, const struct matcher *m, size_t n)
+{
+	size_t max = 1;
+
+	for (size_t i = 0; i < tenants.n; i++)
+		max += tenants.p[i] == '|';
+	snap->several = max > 1;
+	snap->tenants = arena_array(&snap->arena, struct snap_tenant, max);
+	for (size_t i = 0; i < max; i++) {
+		size_t bar = slice_find_byte(tenants, '|');
+		struct slice id = slice_sub(tenants, 0, bar);
+
+		if (!snap->several || is_chosen(id, m, n))
+			snap->tenants[snap->n_tenants++] =
+				(struct snap_tenant){ .id = arena_dup(&snap->arena, id) };
+		tenants = slice_from(tenants, bar == SLICE_NONE ? tenants.n : bar + 1);
+	}
+}
+
+/* The matchers of the streams themselves. */
+static const struct matcher *own_matchers(struct snapshot *snap, const struct matcher *m, size_t *n)
+{
+	struct matcher *own = arena_array(&snap->arena, struct matcher, *n);
+	size_t n_own = 0;
+
+	if (!snap->several)
+		return m;
+	for (size_t i = 0; i < *n; i++) {
+		if (slice_eq(m[i].name, SNAPSHOT_TENANT_LABEL))
+			continue;
+		own[n_own] = m[i];
+		if (slice_eq(m[i].name, own_tenant_label))
+			own[n_own].name = SNAPSHOT_TENANT_LABEL;
+		n_own++;
+	}
+	*n = n_own;
+	return own;
+}
+
+static int take_partitions(struct snapshot *snap, const struct matcher *m, size_t n_matchers, bool want_units,
+			   struct err *err)
+{
+	struct slice tenant = snap->now->id;
+	size_t n = 0;
+	int rc = 0;
+
+	snap->stats.chunks_missing += store_n_left_out(snap->store, tenant, snap->hint.range);
+	struct partition **p = store_partitions(snap->store, tenant, snap->hint.range, &n);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = take_partition(snap, p[i], m, n_matchers, want_units, err);
+	store_partitions_release(p, n);
+	return rc;
+}
+
 int snapshot_take(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
 		  const struct scan_hint *hint, bool want_units, struct snapshot **out, struct err *err)
 {
 	struct snapshot *snap = xcalloc(1, sizeof(*snap));
-	size_t n = 0;
 	int rc = 0;
 
 	arena_init(&snap->arena);
 	snap->store = s;
 	copy_hint(snap, hint);
 	snap->stats.used_trace_index = hint->n_groups > 0;
+	choose_tenants(snap, tenant, m, n_matchers);
+	m = own_matchers(snap, m, &n_matchers);
+	for (size_t i = 0; i < snap->n_tenants; i++)
+		take_tombstones(snap, &snap->tenants[i]);
 	pthread_rwlock_rdlock(&s->heads_lock);
 	snap->heads[0] = s->frozen != NULL ? head_ref(s->frozen) : NULL;
 	snap->heads[1] = s->active != NULL ? head_ref(s->active) : NULL;
 	pthread_rwlock_unlock(&s->heads_lock);
-	for (size_t i = 0; i < 2; i++)
-		if (snap->heads[i] != NULL)
-			take_head(snap, snap->heads[i], tenant, m, n_matchers, want_units);
-	snap->stats.chunks_missing += store_n_left_out(s, tenant, hint->range);
-	struct partition **p = store_partitions(s, tenant, hint->range, &n);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = take_partition(snap, p[i], m, n_matchers, want_units, err);
-	store_partitions_release(p, n);
+	for (size_t k = 0; k < snap->n_tenants; k++) {
+		snap->now = &snap->tenants[k];
+		for (size_t i = 0; i < 2; i++)
+			if (snap->heads[i] != NULL)
+				take_head(snap, snap->heads[i], snap->now->id, m, n_matchers, want_units);
+	}
+	for (size_t k = 0; k < snap->n_tenants && rc == 0; k++) {
+		snap->now = &snap->tenants[k];
+		rc = take_partitions(snap, m, n_matchers, want_units, err);
+	}
 	if (rc == -1) {
 		snapshot_release(snap);
 		return -1;
@@ -630,12 +780,16 @@ void snapshot_release(struct snapshot *snap)
 		segment_unref(snap->segments.v[i]);
 	head_unref(snap->heads[0]);
 	head_unref(snap->heads[1]);
+	for (size_t i = 0; i < snap->n_tenants; i++) {
+		tombstones_release(snap->tenants[i].tombstones, snap->tenants[i].n_tombstones);
+		map_fini(&snap->tenants[i].erase_sets);
+		map_fini(&snap->tenants[i].by_labels);
+	}
 	vec_fini(&snap->segments);
 	vec_fini(&snap->streams);
 	vec_fini(&snap->sources);
 	vec_fini(&snap->units);
 	vec_fini(&snap->unit_sources);
-	map_fini(&snap->by_labels);
 	arena_fini(&snap->arena);
 	free(snap);
 }

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "index/snapshot.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -290,26 +291,67 @@ static void refuse_stream(struct append_job *job, const struct batch *b, const s
 	buf_fini(&text);
 }
 
+/* May this stream be written to? labels is scratch, and then holds its encoded labels. */
+static bool admit(struct store *s, struct active_streams *active, uint64_t limit,
+		  const struct batch_stream *st, struct buf *labels)
+{
+	buf_reset(labels);
+	labels_encode(labels, st->labels);
+	pthread_mutex_lock(&s->streams_lock);
+	bool admitted = admit_stream(active, labels_hash(buf_slice(labels)), limit);
+	pthread_mutex_unlock(&s->streams_lock);
+	return admitted;
+}
+
+static struct active_streams *streams_of(struct store *s, struct slice tenant, uint64_t *limit)
+{
+	*limit = s->o.max_streams != NULL ? s->o.max_streams(s->o.arg, tenant) : 0;
+	pthread_mutex_lock(&s->streams_lock);
+	struct active_streams *active = active_streams(s, tenant);
+	pthread_mutex_unlock(&s->streams_lock);
+	return active;
+}
+
+void store_admit(struct store *s, struct batch *b)
+{
+	uint64_t limit;
+	char why[1];
+
+	if (store_read_only(s, why, sizeof(why)))
+		return; /* store_append will refuse it all */
+	struct active_streams *active = streams_of(s, b->tenant, &limit);
+	struct buf labels;
+	buf_init(&labels);
+	for (size_t i = 0; i < b->streams.n; i++) {
+		struct batch_stream *st = &b->streams.v[i];
+
+		st->refused = !st->rejected && st->n > 0 && !admit(s, active, limit, st, &labels);
+	}
+	b->admitted = true;
+	buf_fini(&labels);
+}
+
 static void encode_batch(struct store *s, const struct batch *b, struct append_job *job)
 {
 	struct record_writer w = { .job = job, .tenant = b->tenant };
-	uint64_t limit = s->o.max_streams != NULL ? s->o.max_streams(s->o.arg, b->tenant) : 0;
+	uint64_t limit;
+	struct active_streams *active = streams_of(s, b->tenant, &limit);
 	struct buf labels;
 
 	buf_init(&labels);
-	pthread_mutex_lock(&s->streams_lock);
-	struct active_streams *active = active_streams(s, b->tenant);
-	pthread_mutex_unlock(&s->streams_lock);
 	for (size_t i = 0; i < b->streams.n; i++) {
 		const struct batch_stream *st = &b->streams.v[i];
+		bool admitted;
 
 		if (st->rejected || st->n == 0)
 			continue;
-		buf_reset(&labels);
-		labels_encode(&labels, st->labels);
-		pthread_mutex_lock(&s->streams_lock);
-		bool admitted = admit_stream(active, labels_hash(buf_slice(&labels)), limit);
-		pthread_mutex_unlock(&s->streams_lock);
+		if (b->admitted) {
+			admitted = !st->refused;
+			buf_reset(&labels);
+			labels_encode(&labels, st->labels);
+		} else {
+			admitted = admit(s, active, limit, st, &labels);
+		}
 		if (admitted)
 			encode_stream(&w, b, st, buf_slice(&labels));
 		else
@@ -768,6 +810,12 @@ static void make_metrics(struct store *s)
 	s->m.partitions = metric_gauge("spoor_partitions", "Partitions (tenant and day) on disk.", NULL);
 	s->m.retained = metric_counter("spoor_retention_dropped_partitions_total",
 				       "Partitions dropped by retention.", NULL);
+	s->m.retained_for_room =
+		metric_counter("spoor_retention_disk_dropped_partitions_total",
+			       "Partitions dropped because the disk share was used up.", NULL);
+	s->m.retained_entries =
+		metric_counter("spoor_retention_dropped_entries_total",
+			       "Entries of streams that retention dropped before their day.", NULL);
 }
 
 static void init_cond(pthread_cond_t *c)
@@ -800,6 +848,7 @@ static struct store *store_new(const struct store_options *o)
 	pthread_mutex_init(&s->keeper_lock, NULL);
 	init_cond(&s->keeper_more);
 	pthread_mutex_init(&s->state_lock, NULL);
+	tombstones_init(&s->tombstones, s->dir, s->o.erase);
 	make_metrics(s);
 	return s;
 }
@@ -837,6 +886,7 @@ static void store_destroy(struct store *s)
 	pthread_mutex_destroy(&s->keeper_lock);
 	pthread_cond_destroy(&s->keeper_more);
 	pthread_mutex_destroy(&s->state_lock);
+	tombstones_fini(&s->tombstones);
 	free(s->dir);
 	free(s->wal_dir);
 	free(s);
@@ -862,7 +912,8 @@ int store_open(const struct store_options *o, struct store **out, struct err *er
 		return -1;
 	}
 	keep_disk(s); /* first of all: on a full disk it gives up the reserve */
-	if (store_load_partitions(s, err) == -1 || store_replay(s, err) == -1) {
+	if (store_load_partitions(s, err) == -1 || tombstones_load(&s->tombstones, err) == -1 ||
+	    store_replay(s, err) == -1) {
 		store_destroy(s);
 		return -1;
 	}
@@ -925,6 +976,10 @@ void store_status(struct store *s, struct buf *out)
 	pthread_mutex_unlock(&s->partitions_lock);
 	buf_printf(out, "damaged: %llu records or files, %llu unreadable segments\n",
 		   (unsigned long long)metric_value(s->m.corrupt), (unsigned long long)missing);
+	size_t lost = atomic_load(&s->tombstones.n_damaged);
+	buf_printf(out, "deletes: %zu waiting or under way\n", atomic_load(&s->tombstones.n_active));
+	if (lost > 0)
+		buf_printf(out, "deletes: %zu requests LOST by damage, what they hid may be visible\n", lost);
 }
 
 /* ---- small answers -------------------------------------------------------------------------------------------- */
@@ -934,38 +989,52 @@ static int cmp_slice(const void *a, const void *b)
 	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
 }
 
+static void add_unique(struct map *seen, struct slice text)
+{
+	bool is_new;
+
+	*map_put(seen, text, &is_new) = seen;
+}
+
+/* Of several tenants each is a value, and their label a name, whether they have streams in the range or not. */
+static void add_tenants(const struct snapshot *snap, struct slice name, struct map *seen)
+{
+	if (!snap->several)
+		return;
+	if (name.p == NULL)
+		add_unique(seen, SNAPSHOT_TENANT_LABEL);
+	for (size_t i = 0; slice_eq(name, SNAPSHOT_TENANT_LABEL) && i < snap->n_tenants; i++)
+		add_unique(seen, snap->tenants[i].id);
+}
+
 int store_labels(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
 		 struct timerange range, struct slice name, struct arena *a, struct slice **out,
 		 size_t *n_out, struct err *err)
 {
 	struct scan_hint hint = { .range = range };
 	struct snapshot *snap;
-	VEC(struct slice) v = { 0 };
+	struct slice *v, text;
 	struct map seen = { 0 };
+	size_t n = 0;
+	void *value;
 
 	if (snapshot_take(s, tenant, m, n_matchers, &hint, false, &snap, err) == -1)
 		return -1;
 	for (size_t i = 0; i < snapshot_n_streams(snap); i++) {
 		struct labels l = snapshot_stream(snap, i)->labels;
 
-		for (size_t k = 0; k < l.n; k++) {
-			struct slice text = name.p == NULL ? l.v[k].name : l.v[k].value;
-			bool is_new;
-
-			if (name.p != NULL && !slice_eq(l.v[k].name, name))
-				continue;
-			map_put(&seen, text, &is_new);
-			if (is_new)
-				vec_push(&v, text);
-		}
+		for (size_t k = 0; k < l.n; k++)
+			if (name.p == NULL || slice_eq(l.v[k].name, name))
+				add_unique(&seen, name.p == NULL ? l.v[k].name : l.v[k].value);
 	}
-	if (v.n > 1)
-		qsort(v.v, v.n, sizeof(*v.v), cmp_slice);
-	*out = arena_array(a, struct slice, v.n);
-	for (size_t i = 0; i < v.n; i++)
-		(*out)[i] = arena_dup(a, v.v[i]);
-	*n_out = v.n;
-	vec_fini(&v);
+	add_tenants(snap, name, &seen);
+	v = arena_array(a, struct slice, seen.n);
+	for (size_t i = 0; map_next(&seen, &i, &text, &value);)
+		v[n++] = arena_dup(a, text);
+	if (n > 1)
+		qsort(v, n, sizeof(*v), cmp_slice);
+	*out = v;
+	*n_out = n;
 	map_fini(&seen);
 	snapshot_release(snap);
 	return 0;
@@ -983,13 +1052,4 @@ int store_sums(struct store *s, struct slice tenant, const struct matcher *m, si
 	snapshot_sums(snap, &out->chunks, &out->bytes, &out->entries);
 	snapshot_release(snap);
 	return 0;
-}
-
-bool store_past_retention(struct store *s, struct slice tenant, int64_t ts)
-{
-	int64_t keep = s->o.retention_ns != NULL ? s->o.retention_ns(s->o.arg, tenant) : 0, oldest;
-
-	if (keep <= 0 || __builtin_sub_overflow(clock_now_ns(), keep, &oldest))
-		return false;
-	return ts < oldest;
 }

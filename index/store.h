@@ -22,6 +22,23 @@ struct store;
 
 enum wal_sync { WAL_SYNC_ALWAYS, WAL_SYNC_INTERVAL, WAL_SYNC_NONE };
 
+/* What the store is told of LogQL, by those who speak it: the text of a delete request or of a retention rule, compiled.
+ * Read-only and shared by threads. */
+struct erase_rule {
+	const struct matcher *m; /* streams that it concerns */
+	size_t n_matchers;
+	bool whole; /* all their entries: there is nothing to ask of an entry */
+	void *own;
+};
+struct erase_ops {
+	int (*compile)(struct slice text, struct erase_rule **out, struct err *err); /* ERR_BAD_REQUEST */
+	void (*free)(struct erase_rule *rule);
+	/* What one thread needs to ask entries of one stream, and does; labels and rule must outlive it. */
+	void *(*state_new)(const struct erase_rule *rule, struct labels stream);
+	void (*state_free)(void *state);
+	bool (*matches)(void *state, struct slice meta, int64_t ts, struct slice line);
+};
+
 struct store_options {
 	const char *dir; /* the data directory */
 	enum wal_sync wal_sync;
@@ -38,7 +55,14 @@ struct store_options {
 	/* Settings of a tenant that the store asks for when it needs them; thread-safe, may be NULL (no limit). */
 	int64_t (*retention_ns)(void *arg, struct slice tenant); /* 0 = keep */
 	uint64_t (*max_streams)(void *arg, struct slice tenant); /* active streams; 0 = no limit */
+	/* "{selector}=720h; {selector}=24h": the first that matches a stream says how long it is kept, instead of retention_ns.
+	 * Lives as long as the store. */
+	const char *(*retention_streams)(void *arg, struct slice tenant);
+	/* How many bytes the data directory may have before its oldest days go; 0 = no limit. */
+	uint64_t (*max_disk_bytes)(void *arg, uint64_t disk_bytes);
 	void *arg;
+	const struct erase_ops *erase;	 /* borrowed; NULL: no deletes, no retention by stream */
+	int64_t delete_cancel_period_ns; /* how long a delete request only hides and can be cancelled */
 };
 void store_options_init(struct store_options *o); /* the defaults */
 
@@ -53,6 +77,9 @@ void store_close(struct store *s, bool flush);
  * says, and visible to queries. ERR_LIMITED: the stream limit; the text says so and whatever belonged to existing
  * streams was stored (n_refused entries were not). ERR_UNAVAILABLE: read-only, try later; nothing was stored. */
 typedef void (*store_done_fn)(void *arg, const struct err *err, size_t n_refused);
+/* Decides ahead of store_append which streams of the batch are too many (struct batch_stream.refused). Without it
+ * store_append decides by itself. */
+void store_admit(struct store *s, struct batch *b);
 /* Copies what it needs before it returns. Rejected streams and entries of the batch are skipped. */
 void store_append(struct store *s, const struct batch *b, store_done_fn done, void *arg);
 int store_flush(struct store *s, struct err *err);  /* all heads to segments, synchronously */
@@ -61,6 +88,36 @@ int store_retain(struct store *s, struct err *err); /* drops days past retention
 /* Empty string while writable, else why not. The text lives in buf. */
 bool store_read_only(struct store *s, char *why, size_t why_size);
 void store_status(struct store *s, struct buf *out); /* lines for /ready?verbose */
+
+/* ------------------------------------------------------------------ deleting */
+
+enum { STORE_DELETE_ID = 16 };
+enum store_delete_state {
+	STORE_DELETE_RECEIVED,	/* hides; can be cancelled */
+	STORE_DELETE_PICKED_UP, /* hides; entries are being removed */
+	STORE_DELETE_PROCESSED, /* all are gone from disk; hides nothing */
+};
+struct store_delete {
+	char id[STORE_DELETE_ID];
+	struct slice query;
+	struct timerange range;
+	int64_t created_ns, purged_ns; /* wall clock; purged_ns 0 until processed */
+	bool filter_only;	       /* hides for ever, removes nothing */
+	enum store_delete_state state;
+	uint64_t n_entries, n_bytes, n_chunks; /* removed so far; chunks: removed or rewritten */
+	uint32_t days_done, days_total;	       /* of the attempt under way */
+};
+/* Durable and in force for every snapshot taken afterwards. ERR_BAD_REQUEST: the text; ERR_LIMITED: too many wait. */
+int store_delete_add(struct store *s, struct slice tenant, struct slice query, struct timerange range,
+		     bool filter_only, char id[STORE_DELETE_ID], struct err *err);
+/* ERR_NOT_FOUND; ERR_BAD_REQUEST: picked up already, and not force. What is removed by then stays so. */
+int store_delete_cancel(struct store *s, struct slice tenant, struct slice id, bool force, struct err *err);
+/* All of the tenant's, oldest first; in the arena. */
+void store_delete_list(struct store *s, struct slice tenant, struct arena *a, struct store_delete **out,
+		       size_t *n);
+int store_purge(struct store *s, struct err *err); /* carries all requests out now (tests) */
+/* Is this text good for retention_streams? */
+int store_check_retention(const struct erase_ops *ops, const char *text, struct err *err);
 
 /* ------------------------------------------------------------------ reading */
 
@@ -105,7 +162,10 @@ struct snap_stats {
 };
 
 struct snapshot;
-/* Streams of the tenant that fulfil all matchers, and the units to read, newest first if hint->backward, else oldest
+/* tenant may name several, "a|b" (no id holds a bar): then each stream has one more label, __tenant_id__, and matchers of
+ * that name choose among the tenants. So do the functions below.
+ *
+ * Streams of the tenant that fulfil all matchers, and the units to read, newest first if hint->backward, else oldest
  * first (by the unit's end, respectively start). hint is copied; matchers are only used during the call.
  * want_units false: only streams that have entries in the range (labels, series). */
 int snapshot_take(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,

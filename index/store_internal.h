@@ -4,7 +4,7 @@
  * flusher turns the frozen head into segments; the keeper merges, drops, closes and watches the disk.
  * Locks, in the order in which they may be taken: flush_lock, heads_lock, head.lock; partition.merge_lock,
  * partition.write_lock, partitions_lock; partition.write_lock, partition.segments_lock, partition.lock. The others are
- * held alone. Waiting is timed by the monotonic clock: a wall clock that is set back must not make anybody wait. */
+ * held alone (tombstones: save_lock, then lock). Waiting is timed by the monotonic clock: a wall clock that is set back must not make anybody wait. */
 #ifndef INDEX_STORE_INTERNAL_H
 #define INDEX_STORE_INTERNAL_H
 
@@ -16,6 +16,7 @@
 #include "index/head.h"
 #include "index/partition.h"
 #include "index/store.h"
+#include "index/tombstone.h"
 #include "index/wal.h"
 
 struct append_record {
@@ -81,6 +82,8 @@ struct store {
 	})
 	left_out; /* days on disk that could not be opened; under partitions_lock */
 
+	struct tombstones tombstones;
+
 	pthread_mutex_t streams_lock;
 	VEC(struct active_streams *) streams;
 
@@ -98,7 +101,7 @@ struct store {
 		struct metric *appended_entries, *appended_bytes, *wal_bytes, *wal_syncs, *wal_records,
 			*wal_sync_seconds, *flush_seconds, *flushes, *flushed_bytes, *flushed_raw, *merges,
 			*merged_raw, *duplicates, *head_bytes, *head_entries, *head_streams, *read_only,
-			*corrupt, *partitions, *retained;
+			*corrupt, *partitions, *retained, *retained_for_room, *retained_entries;
 	} m;
 };
 
@@ -132,8 +135,11 @@ int store_note_dropped(struct store *s, const struct partition *p, uint64_t wal_
 int flush_head(struct store *s, struct head *h, struct err *err);
 /* merge.c */
 int merge_partition(struct store *s, struct partition *p, bool eager, bool *did, struct err *err);
-/* keep.c */
+/* retain.c */
 int keep_retention(struct store *s, struct err *err);
+/* purge.c */
+int keep_deletes(struct store *s, bool eager, struct err *err);
+/* keep.c */
 void keep_disk(struct store *s);
 void *keep_main(void *arg);
 bool keep_must_stop(struct store *s);

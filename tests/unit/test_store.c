@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "index/store.h"
+#include "erase_words.h"
 
 #define DAY (INT64_C(20000) * NS_PER_DAY)
 #define SEC NS_PER_S
@@ -28,12 +29,21 @@ struct fixture {
 	struct store *s;
 	struct trace_keys *keys;
 	int64_t retention;
+	const char *retention_streams;
 };
 
 static int64_t retention_of(void *arg, struct slice tenant)
 {
 	(void)tenant;
 	return ((struct fixture *)arg)->retention;
+}
+
+static const char *retention_streams_of(void *arg, struct slice tenant)
+{
+	const char *text = ((struct fixture *)arg)->retention_streams;
+
+	(void)tenant;
+	return text != NULL ? text : "";
 }
 
 static void open_store(struct fixture *f)
@@ -72,6 +82,8 @@ static int setup(void **state)
 	f->o.min_free_bytes = 1;
 	f->o.retention_ns = retention_of;
 	f->o.arg = f;
+	f->o.erase = &word_ops;
+	f->o.retention_streams = retention_streams_of;
 	open_store(f);
 	*state = f;
 	return 0;
@@ -638,6 +650,107 @@ static void tenants_do_not_see_each_other(void **state)
 	expect(f, &everything, "a", "");
 }
 
+/* Labels of the streams that a snapshot of several tenants yields, one a line. */
+static void expect_streams(struct fixture *f, const char *tenants, const struct matcher *m, size_t n,
+			   const char *want)
+{
+	struct snapshot *snap;
+	struct err err = { 0 };
+	struct buf got = { 0 };
+
+	for (int units = 0; units < 2; units++) {
+		buf_reset(&got);
+		if (snapshot_take(f->s, slice_cstr(tenants), m, n, &everything, units == 1, &snap, &err) ==
+		    -1)
+			fail_msg("snapshot: %s", err.msg);
+		for (size_t i = 0; i < snapshot_n_streams(snap); i++) {
+			labels_format(&got, snapshot_stream(snap, i)->labels);
+			buf_putc(&got, '\n');
+		}
+		buf_cstr_end(&got);
+		assert_string_equal(got.p, want);
+		snapshot_release(snap);
+	}
+	buf_fini(&got);
+}
+
+static void several_tenants_at_once(void **state)
+{
+	struct fixture *f = *state;
+	static const struct pushed p[] = { { "a", DAY + 1 * SEC, "x", "0af7651916cd43dd8448eb211c80319c" },
+					   { "b", DAY + 2 * SEC, "y", NULL } };
+	const struct matcher only_u = { MATCH_EQ, SLICE("__tenant_id__"), SLICE("u"), NULL };
+	const struct matcher not_u[] = { { MATCH_NE, SLICE("__tenant_id__"), SLICE("u"), NULL },
+					 { MATCH_EQ, SLICE("app"), SLICE("a"), NULL } };
+	struct store_sums sums;
+	struct arena a;
+	struct slice *v;
+	struct err err = { 0 };
+	size_t n;
+
+	push_tenant(f, "t", p, 2);
+	push_tenant(f, "u", p, 1);
+	push_tenant(f, "v", p, 2);
+	for (int round = 0; round < 3; round++) { /* in the head, on disk, in both */
+		expect_streams(f, "t|u", NULL, 0,
+			       "{__tenant_id__=\"t\", app=\"a\"}\n{__tenant_id__=\"t\", app=\"b\"}\n"
+			       "{__tenant_id__=\"u\", app=\"a\"}\n");
+		expect_streams(f, "t|u", &only_u, 1, "{__tenant_id__=\"u\", app=\"a\"}\n");
+		expect_streams(f, "t|u", not_u, 2, "{__tenant_id__=\"t\", app=\"a\"}\n");
+		expect_streams(f, "u", NULL, 0, "{app=\"a\"}\n");
+		expect_streams(f, "u", &only_u, 1, ""); /* of one tenant it is a label like others */
+		expect_streams(f, "nobody|none", NULL, 0, "");
+		assert_int_equal(store_sums(f->s, SLICE("t|v"), NULL, 0, TIMERANGE_ALL, &sums, &err), 0);
+		assert_int_equal(sums.streams, 4);
+		assert_int_equal(sums.entries, round < 2 ? 4 : 6);
+		arena_init(&a);
+		assert_int_equal(store_labels(f->s, SLICE("t|none"), NULL, 0, TIMERANGE_ALL,
+					      SLICE("__tenant_id__"), &a, &v, &n, &err),
+				 0);
+		assert_int_equal(n, 2);
+		assert_true(slice_is(v[0], "none") && slice_is(v[1], "t"));
+		assert_int_equal(store_labels(f->s, SLICE("t|u"), NULL, 0, TIMERANGE_ALL,
+					      (struct slice){ NULL, 0 }, &a, &v, &n, &err),
+				 0);
+		assert_int_equal(n, 2);
+		assert_true(slice_is(v[0], "__tenant_id__") && slice_is(v[1], "app"));
+		arena_fini(&a);
+		if (round == 0)
+			flush(f);
+		if (round == 1) {
+			static const struct pushed more[] = { { "a", DAY + 9 * SEC, "z", NULL },
+							      { "b", DAY + 9 * SEC, "z", NULL } };
+
+			push_tenant(f, "t", more, 2);
+		}
+	}
+}
+
+static void a_label_named_as_the_tenants_is_renamed(void **state)
+{
+	struct fixture *f = *state;
+	struct waited w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	const struct matcher own = { MATCH_EQ, SLICE("original___tenant_id__"), SLICE("mine"), NULL };
+	struct label l = { SLICE("__tenant_id__"), SLICE("mine") };
+	struct batch b;
+
+	batch_init(&b);
+	b.tenant = SLICE("t");
+	struct batch_stream *st = batch_add_stream(&b);
+	st->labels = (struct labels){ &l, 1 };
+	struct batch_entry *e = batch_add_entry(&b);
+	e->ts = DAY;
+	e->line = SLICE("x");
+	store_append(f->s, &b, on_done, &w);
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	batch_fini(&b);
+	expect_streams(f, "t|u", &own, 1, "{__tenant_id__=\"t\", original___tenant_id__=\"mine\"}\n");
+	expect_streams(f, "t", NULL, 0, "{__tenant_id__=\"mine\"}\n");
+}
+
 static void a_second_process_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -985,6 +1098,240 @@ static void a_dropped_day_can_be_written_again(void **state)
 	assert_int_equal(count_all(f), 3);
 }
 
+/* ---- deletes --------------------------------------------------------------------------------------------------- */
+
+static void request_delete(struct fixture *f, const char *text, int64_t start, int64_t end)
+{
+	char id[STORE_DELETE_ID];
+	struct err err = { 0 };
+
+	if (store_delete_add(f->s, SLICE("t"), slice_cstr(text), (struct timerange){ start, end }, false, id,
+			     &err) == -1)
+		fail_msg("delete: %s", err.msg);
+}
+
+/* The number of entries that the first request removed so far; -1: it is not processed. */
+static int64_t n_purged(struct fixture *f)
+{
+	struct store_delete *v;
+	struct arena a;
+	size_t n;
+
+	arena_init(&a);
+	store_delete_list(f->s, SLICE("t"), &a, &v, &n);
+	assert_true(n > 0);
+	int64_t entries = v[0].state == STORE_DELETE_PROCESSED ? (int64_t)v[0].n_entries : -1;
+	arena_fini(&a);
+	return entries;
+}
+
+static void purge(struct fixture *f)
+{
+	struct err err = { 0 };
+
+	if (store_purge(f->s, &err) == -1)
+		fail_msg("purge: %s", err.msg);
+}
+
+static const struct pushed to_delete[] = { { "a", DAY + 1 * SEC, "good one", NULL },
+					   { "a", DAY + 2 * SEC, "bad two", "x" },
+					   { "b", DAY + 2 * SEC, "bad", NULL },
+					   { "a", DAY + 3 * SEC, "bad three", NULL },
+					   { "a", DAY + 90000 * SEC, "bad next day", NULL } };
+
+static void deleted_entries_are_hidden_and_then_gone(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const want = "a 1 good one|a 90000 bad next day|";
+	static const char *const back = "a 90000 bad next day|a 1 good one|";
+
+	push(f, to_delete, 5);
+	request_delete(f, "{a/bad}", DAY, DAY + 80000 * SEC);
+	for (int round = 0; round < 5; round++) {
+		expect(f, &everything, "a", want);
+		expect(f, &newest_first, "a", back);
+		expect(f, &everything, "b", "b 2 bad|");
+		if (round == 0)
+			push(f, to_delete, 5); /* the same once more: duplicates in one unit */
+		else if (round == 1)
+			flush(f);
+		else if (round == 2)
+			push(f, to_delete, 5); /* some in the head, some in a segment */
+		else if (round == 3)
+			purge(f);
+	}
+	assert_true(n_purged(f) >= 2);
+	push(f, &to_delete[1], 1); /* it hides nothing any more */
+	expect(f, &everything, "a", "a 1 good one|a 2 bad two x|a 90000 bad next day|");
+}
+
+static void whole_streams_vanish_from_all_answers(void **state)
+{
+	struct fixture *f = *state;
+	const struct timerange day = { DAY, DAY + NS_PER_DAY };
+	struct store_sums sums;
+	struct slice *v;
+	struct arena a;
+	struct err err;
+	size_t n;
+
+	arena_init(&a);
+	push(f, to_delete, 5);
+	request_delete(f, "{a}", DAY, DAY + NS_PER_DAY);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(store_labels(f->s, SLICE("t"), NULL, 0, day, SLICE("app"), &a, &v, &n, &err),
+				 0);
+		assert_int_equal(n, 1);
+		assert_string_equal(v[0].p, "b");
+		assert_int_equal(store_sums(f->s, SLICE("t"), NULL, 0, day, &sums, &err), 0);
+		assert_int_equal(sums.entries, 1);
+		assert_int_equal(sums.streams, 1);
+		expect(f, &everything, "a", "a 90000 bad next day|");
+		if (round == 0)
+			flush(f);
+		else
+			purge(f);
+	}
+	assert_int_equal(n_purged(f), 3);
+	arena_fini(&a);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	struct buf b;
+	struct err err;
+
+	buf_init(&b);
+	assert_int_equal(file_read_all(from, 1 << 24, &b, &err), 0);
+	assert_int_equal(file_replace(to, buf_slice(&b), &err), 0);
+	buf_fini(&b);
+}
+
+/* A file that was to be removed is there again after a power cut, also with the index lost: nothing comes back from it. */
+static void removed_files_that_stay_bring_nothing_back(void **state)
+{
+	struct fixture *f = *state;
+	char day[128], first[160], kept[160], index[160];
+	struct err err;
+
+	snprintf(day, sizeof(day), "%s/tenants/t/2024-10-04", f->dir);
+	snprintf(first, sizeof(first), "%s/00000001.seg", day);
+	snprintf(kept, sizeof(kept), "%s/kept", f->dir);
+	snprintf(index, sizeof(index), "%s/index.db", day);
+	for (int round = 0; round < 4; round++) {
+		bool all = round % 2 == 1; /* of the day: the segment is empty afterwards */
+
+		push(f, to_delete, 5);
+		flush(f);
+		copy_file(first, kept);
+		request_delete(f, all ? "{a}" : "{a/bad}", DAY, DAY + NS_PER_DAY);
+		if (all)
+			request_delete(f, "{b}", DAY, DAY + NS_PER_DAY);
+		purge(f);
+		assert_false(file_exists(first));
+		for (int again = 0; again < 2; again++) {
+			close_store(f, false);
+			copy_file(kept, first);
+			if (round >= 2)
+				assert_int_equal(remove(index), 0);
+			open_store(f);
+			expect(f, &everything, "a",
+			       all ? "a 90000 bad next day|" : "a 1 good one|a 90000 bad next day|");
+			expect(f, &everything, "b", all ? "" : "b 2 bad|");
+			/* Whatever a merge makes of it, too. */
+			assert_int_equal(store_merge(f->s, &err), 0);
+			expect(f, &everything, "b", all ? "" : "b 2 bad|");
+		}
+		close_store(f, false);
+		assert_int_equal(file_remove_tree(f->dir, &err), 0);
+		assert_int_equal(file_mkdirs(f->dir, &err), 0);
+		open_store(f);
+	}
+}
+
+/* A long query holds a file that a merge replaced, and the merged segment is written anew without some entries: after a
+ * crash the held file is still there, two steps behind. */
+static void a_file_two_steps_behind_brings_nothing_back(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot *snap;
+	char first[160], kept[160], index[160];
+	struct err err;
+
+	snprintf(first, sizeof(first), "%s/tenants/t/2024-10-04/00000001.seg", f->dir);
+	snprintf(kept, sizeof(kept), "%s/kept", f->dir);
+	snprintf(index, sizeof(index), "%s/tenants/t/2024-10-04/index.db", f->dir);
+	push(f, to_delete, 3);
+	flush(f);
+	push(f, &to_delete[3], 1);
+	flush(f);
+	copy_file(first, kept);
+	assert_int_equal(snapshot_take(f->s, SLICE("t"), NULL, 0, &everything, true, &snap, &err), 0);
+	assert_int_equal(store_merge(f->s, &err), 0);
+	assert_true(file_exists(first)); /* the snapshot holds it */
+	request_delete(f, "{a/bad}", DAY, DAY + NS_PER_DAY);
+	purge(f);
+	assert_false(file_exists(first)); /* its name is gone all the same */
+	snapshot_release(snap);
+	for (int round = 0; round < 2; round++) {
+		close_store(f, false);
+		copy_file(kept, first); /* but perhaps not durably so */
+		if (round == 1)
+			assert_int_equal(remove(index), 0);
+		open_store(f);
+		expect(f, &everything, "a", "a 1 good one|");
+		expect(f, &everything, "b", "b 2 bad|");
+	}
+}
+
+static void a_failed_rewrite_hides_and_is_repeated(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const kinds[] = { "write", "sync", "create" };
+	struct err err;
+
+	push(f, to_delete, 5);
+	flush(f);
+	request_delete(f, "{a/bad}", DAY, DAY + NS_PER_DAY);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		file_fault(kinds[i], ENOSPC, 0, -1);
+		assert_int_equal(store_purge(f->s, &err), -1);
+		file_fault(kinds[i], 0, 0, 0);
+		expect(f, &everything, "a", "a 1 good one|a 90000 bad next day|");
+	}
+	reopen(f, false);
+	assert_int_equal(store_purge(f->s, &err), 0);
+	assert_int_equal(n_purged(f), 2);
+	expect(f, &everything, "a", "a 1 good one|a 90000 bad next day|");
+	expect(f, &everything, "b", "b 2 bad|");
+}
+
+static void streams_are_kept_as_long_as_their_rule_says(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+
+	push(f, to_delete, 5);
+	flush(f);
+	f->retention = 36500 * NS_PER_DAY;
+	f->retention_streams = "{b}=24h";
+	assert_int_equal(store_retain(f->s, &err), 0);
+	expect(f, &everything, "a", "a 1 good one|a 2 bad two x|a 3 bad three|a 90000 bad next day|");
+	expect(f, &everything, "b", "");
+	push(f, &to_delete[2], 1); /* late */
+	flush(f);
+	assert_int_equal(store_retain(f->s, &err), 0);
+	expect(f, &everything, "b", "");
+	f->retention = NS_PER_DAY;
+	f->retention_streams = "{b}=24h;{a}=0";
+	reopen(f, false); /* what is in the log is kept, too */
+	assert_int_equal(store_retain(f->s, &err), 0);
+	expect(f, &everything, "a", "a 1 good one|a 2 bad two x|a 3 bad three|a 90000 bad next day|");
+	f->retention_streams = "";
+	assert_int_equal(store_retain(f->s, &err), 0);
+	expect(f, &everything, "a", "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1000,6 +1347,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_full_disk_refuses_and_recovers, setup, teardown),
 		cmocka_unit_test_setup_teardown(retention_drops_whole_days_for_good, setup, teardown),
 		cmocka_unit_test_setup_teardown(tenants_do_not_see_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(several_tenants_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_label_named_as_the_tenants_is_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_second_process_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_found_and_survived, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_index_found_damaged_is_made_anew, setup, teardown),
@@ -1012,6 +1361,12 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(the_last_instant_can_be_flushed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_dropped_day_can_be_written_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(deleted_entries_are_hidden_and_then_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(whole_streams_vanish_from_all_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(removed_files_that_stay_bring_nothing_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_two_steps_behind_brings_nothing_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failed_rewrite_hides_and_is_repeated, setup, teardown),
+		cmocka_unit_test_setup_teardown(streams_are_kept_as_long_as_their_rule_says, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
