@@ -2,11 +2,14 @@
 #include "ingest/gunzip.h"
 #include "ingest/loki_json.h"
 #include "ingest/loki_proto.h"
+#include "ingest/otlp.h"
 #include "ingest/plain_json.h"
 #include "ingest/snappy.h"
 #include "ingest/too_large.h"
+#include "ingest/unpack.h"
+#include "base/text.h"
 
-enum coding { CODING_NONE, CODING_SNAPPY, CODING_GZIP, CODING_DEFLATE };
+enum coding { CODING_NONE, CODING_SNAPPY, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD, CODING_LZ4 };
 
 static bool is_token_char(char c)
 {
@@ -75,6 +78,8 @@ static int uncompress(enum coding coding, struct slice *body, const struct room 
 	switch (coding) {
 	case CODING_GZIP: rc = gunzip(*body, room, out, err); break;
 	case CODING_DEFLATE: rc = inflate_any(*body, room, out, err); break;
+	case CODING_ZSTD: rc = unpack_zstd(*body, room, out, err); break;
+	case CODING_LZ4: rc = unpack_lz4(*body, room, out, err); break;
 	case CODING_SNAPPY: rc = snappy_decode(*body, room, out, err); break;
 	default: return body->n > room->limit ? err_too_large(err, body->n, room->limit) : 0;
 	}
@@ -118,6 +123,73 @@ static int decode_push(const struct body_headers *h, enum coding coding, struct 
 	return decode_loki_proto(body, o, out, err);
 }
 
+/* ---------------------------------------------------------------- OTLP */
+
+static int otlp_coding(struct slice name, enum coding *out, struct err *err)
+{
+	struct buf shown;
+
+	if (name.n == 0 || slice_is(name, "identity")) {
+		*out = CODING_NONE;
+	} else if (slice_is(name, "gzip")) {
+		*out = CODING_GZIP;
+	} else if (slice_is(name, "zstd")) {
+		*out = CODING_ZSTD;
+	} else if (slice_is(name, "lz4")) {
+		*out = CODING_LZ4;
+	} else {
+		buf_init(&shown);
+		text_terminal(&shown, slice_sub(name, 0, 64));
+		err_set(err, ERR_BAD_REQUEST,
+			"unsupported content encoding %.*s: only gzip, lz4 and zstd are supported",
+			SLICE_ARG(buf_slice(&shown)));
+		buf_fini(&shown);
+		return -1;
+	}
+	return 0;
+}
+
+static int otlp_type(struct slice content_type, bool *json, struct err *err)
+{
+	struct buf shown;
+	char type[128];
+
+	if (body_media_type(content_type, type, err) == 0) {
+		*json = strcmp(type, "application/json") == 0;
+		if (*json || strcmp(type, "application/x-protobuf") == 0)
+			return 0;
+	}
+	buf_init(&shown);
+	text_terminal(&shown, slice_sub(content_type, 0, 128));
+	err_set(err, ERR_BAD_REQUEST, "content type: %.*s is not supported", SLICE_ARG(buf_slice(&shown)));
+	buf_fini(&shown);
+	return -1;
+}
+
+int body_open_otlp(const struct body_headers *h, struct slice *body, struct buf *scratch, bool *json,
+		   struct err *err)
+{
+	enum coding coding;
+
+	if (body->p == NULL)
+		*body = slice_of("", 0);
+	if (otlp_type(h->content_type, json, err) == -1 ||
+	    otlp_coding(h->content_encoding, &coding, err) == -1)
+		return -1;
+	return uncompress(coding, body, &h->room, scratch, err);
+}
+
+static int decode_otlp(const struct body_headers *h, struct slice body, const struct decode_options *o,
+		       struct buf *scratch, struct batch *out, const char **format, struct err *err)
+{
+	bool json;
+
+	if (body_open_otlp(h, &body, scratch, &json, err) == -1)
+		return -1;
+	*format = json ? "otlp_json" : "otlp_protobuf";
+	return (json ? decode_otlp_json : decode_otlp_proto)(body, o, out, err);
+}
+
 int body_decode(const struct body_headers *h, struct slice body, const struct decode_options *o,
 		struct buf scratch[2], struct batch *out, const char **format, struct err *err)
 {
@@ -126,6 +198,8 @@ int body_decode(const struct body_headers *h, struct slice body, const struct de
 	*format = "unknown";
 	if (body.p == NULL)
 		body = slice_of("", 0);
+	if (h->kind == PUSH_OTLP)
+		return decode_otlp(h, body, o, &scratch[0], out, format, err);
 	if (coding_of(h->content_encoding, &coding, err) == -1)
 		return -1;
 	if (h->kind != PUSH_PLAIN)

@@ -14,6 +14,8 @@ struct decode_options {
 	int64_t now_ns;			   /* arrival: the time of lines that name none */
 	const struct slice *labels;	   /* plain_json: fields that become labels */
 	size_t n_labels;
+	const struct slice *otlp_labels; /* OTLP: attributes of a resource that become labels */
+	size_t n_otlp_labels;
 };
 
 /* Pairs of labels and metadata that one object, and one push, may hold before the limits of validation apply:

@@ -90,6 +90,7 @@ static void scratch_give(struct ingest *in, struct scratch *s)
 	arena_reset(&s->batch.arena);
 	s->batch.entries.n = s->batch.streams.n = 0;
 	s->batch.tenant = (struct slice){ NULL, 0 };
+	s->batch.admitted = false;
 	buf_reset(&s->text);
 	if (scratch_bytes(s) > KEEP_BYTES) {
 		scratch_free(s);
@@ -195,19 +196,26 @@ static struct waiting *waiting_new(struct ingest *in, ingest_done_fn done, void 
 
 /* ---------------------------------------------------------------- a push */
 
+static struct body_headers headers_of(const struct ingest *in, const struct ingest_request *rq)
+{
+	return (struct body_headers){ rq->kind,
+				      rq->content_type,
+				      rq->content_encoding,
+				      { in->o.max_decompressed_size, rq->reserve, rq->reserve_arg } };
+}
+
 static int decode(struct ingest *in, const struct ingest_request *rq, const struct limits *l,
 		  struct scratch *s, const char **format, struct err *err)
 {
-	struct body_headers h = { rq->kind,
-				  rq->content_type,
-				  rq->content_encoding,
-				  { in->o.max_decompressed_size, rq->reserve, rq->reserve_arg } };
+	struct body_headers h = headers_of(in, rq);
 	struct decode_options o = { .max_streams = l->max_streams_per_push,
 				    .max_entries = l->max_entries_per_push,
 				    .max_labels_bytes = l->max_stream_labels_size,
 				    .now_ns = clock_now_ns(),
 				    .labels = rq->labels,
-				    .n_labels = rq->n_labels };
+				    .n_labels = rq->n_labels,
+				    .otlp_labels = in->o.otlp_labels,
+				    .n_otlp_labels = in->o.n_otlp_labels };
 
 	if (body_decode(&h, rq->body, &o, s->body, &s->batch, format, err) == -1)
 		return -1;
@@ -231,6 +239,14 @@ static int check(struct ingest *in, const struct limits *l, struct scratch *s, s
 		return 204;
 	tally_text(t, &s->text);
 	return 400;
+}
+
+static void set_counts(struct ingest_counts *c, const struct tally *t)
+{
+	c->accepted = t->n_entries;
+	c->rejected = 0;
+	for (size_t i = 0; i < DISCARD_N_REASONS; i++)
+		c->rejected += t->discarded_entries[i];
 }
 
 static int64_t lap(struct ingest *in, enum ingest_phase phase, int64_t since)
@@ -257,6 +273,8 @@ void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done
 	}
 	at = lap(in, PHASE_DECODE, at);
 	int status = check(in, &l, s, &t);
+	if (rq->counts != NULL)
+		set_counts(rq->counts, &t);
 	at = lap(in, PHASE_VALIDATE, at);
 	ingest_metrics_push(in->metrics, rq->tenant, format, &t, rq->body.n);
 	if (t.n_entries == 0) {
@@ -266,8 +284,25 @@ void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done
 	correlate_batch(&s->correlator, in->o.keys, &s->batch);
 	lap(in, PHASE_CORRELATE, at);
 	struct waiting *w = waiting_new(in, done, arg, status, rq->tenant, buf_slice(&s->text));
+	store_admit(in->o.store, &s->batch);
 	observers_before(in, &s->batch, w->seen);
 	store_append(in->o.store, &s->batch, on_stored, w);
 out:
 	scratch_give(in, s);
+}
+
+int ingest_otlp_discard(struct ingest *in, const struct ingest_request *rq, enum otlp_signal signal,
+			uint64_t *n, bool *json, struct err *err)
+{
+	struct body_headers h = headers_of(in, rq);
+	struct scratch *s = scratch_take(in);
+	struct slice body = rq->body;
+	int rc = body_open_otlp(&h, &body, &s->body[0], json, err);
+
+	if (rc == 0)
+		rc = (*json ? otlp_count_json : otlp_count_proto)(signal, body, n, err);
+	if (rc == 0)
+		ingest_metrics_otlp_discard(in->metrics, rq->tenant, signal, *n);
+	scratch_give(in, s);
+	return rc;
 }

@@ -10,6 +10,7 @@
 
 #include "base/slice.h"
 #include "ingest/body.h"
+#include "ingest/otlp.h"
 #include "model/limits.h"
 
 struct batch;
@@ -18,7 +19,7 @@ struct trace_keys;
 struct ingest;
 
 /* Someone who wants to see what comes in: live tails, the pattern miner. before is called on the pushing thread with the
- * validated batch (entries and streams marked rejected are not part of it) and returns what it wants to have back, or
+ * validated batch (entries and streams marked rejected or refused are not part of it) and returns what it wants to have back, or
  * NULL for nothing; done then follows exactly once, on any thread: stored says whether the entries became durable and
  * visible. Both must be quick and may not call ingest_push. */
 struct ingest_observer {
@@ -34,9 +35,16 @@ struct ingest_options {
 	/* Fills in the tenant's limits; called once for each push, from any thread. */
 	void (*limits)(void *arg, struct slice tenant, struct limits *out);
 	void *arg;
-	uint64_t max_decompressed_size; /* bytes */
+	uint64_t max_decompressed_size;	 /* bytes */
+	const struct slice *otlp_labels; /* borrowed: attributes of OTLP resources that become labels */
+	size_t n_otlp_labels;
 	struct ingest_observer observers[INGEST_MAX_OBSERVERS];
 	size_t n_observers;
+};
+
+/* What validation and limits made of a push's entries. */
+struct ingest_counts {
+	uint64_t accepted, rejected;
 };
 
 struct ingest_request {
@@ -50,6 +58,7 @@ struct ingest_request {
 	void *reserve_arg;
 	const struct slice *labels; /* PUSH_PLAIN: fields that become labels */
 	size_t n_labels;
+	struct ingest_counts *counts; /* NULL or set before done is called, if the body could be read */
 };
 
 /* status 204: text is empty. Otherwise text is the answer's body, with its newline; it dies with the call.
@@ -62,5 +71,10 @@ void ingest_free(struct ingest *in); /* no push may be under way; NULL is fine *
 /* Calls done exactly once: before it returns, or later on the store's writer thread. The request and its body
  * are not used after it has returned. */
 void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done_fn done, void *arg);
+
+/* A request with OTLP metrics or traces (kind PUSH_OTLP): nothing of it is kept. Counts it in the metrics; *n: data points
+ * or spans, *json: it came as JSON and wants an answer in JSON. */
+int ingest_otlp_discard(struct ingest *in, const struct ingest_request *rq, enum otlp_signal signal,
+			uint64_t *n, bool *json, struct err *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/metrics.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 enum { MAX_TENANTS = 1000 }; /* more share the name "other" */
@@ -13,6 +14,7 @@ struct tenant {
 	struct metric *bytes, *lines;
 	struct metric *discarded[DISCARD_N_REASONS]
 				[4]; /* entries and bytes, ours and under Loki's names; made when needed */
+	struct metric *otlp[2][2];   /* of each enum otlp_signal: requests, items; made when needed */
 	char name[];
 };
 
@@ -21,7 +23,9 @@ struct ingest_metrics {
 	struct map tenants;
 	struct tenant *other;
 	struct metric *phase[N_INGEST_PHASES];
-	struct metric *json, *protobuf, *lines, *wire_bytes;
+	_Atomic uint64_t phase_ns[N_INGEST_PHASES];
+	struct metric *formats[5]; /* as in format_names */
+	struct metric *wire_bytes;
 };
 
 static struct metric *phase_metric(const char *name)
@@ -29,9 +33,10 @@ static struct metric *phase_metric(const char *name)
 	char labels[64];
 
 	snprintf(labels, sizeof(labels), "phase=\"%s\"", name);
-	return metric_counter("spoor_ingest_phase_nanoseconds_total", "Time spent on pushes, by phase.",
-			      labels);
+	return metric_seconds("spoor_ingest_phase_seconds_total", "Time spent on pushes, by phase.", labels);
 }
+
+static const char *const format_names[5] = { "json", "protobuf", "lines", "otlp_json", "otlp_protobuf" };
 
 static struct metric *format_metric(const char *format)
 {
@@ -51,9 +56,8 @@ struct ingest_metrics *ingest_metrics_new(void)
 	m->phase[PHASE_VALIDATE] = phase_metric("validate");
 	m->phase[PHASE_CORRELATE] = phase_metric("correlate");
 	m->phase[PHASE_APPEND] = phase_metric("append");
-	m->json = format_metric("json");
-	m->protobuf = format_metric("protobuf");
-	m->lines = format_metric("lines");
+	for (size_t i = 0; i < ARRAY_LEN(format_names); i++)
+		m->formats[i] = format_metric(format_names[i]);
 	m->wire_bytes =
 		metric_counter("spoor_ingest_wire_bytes_total", "Bytes of push bodies as they came.", NULL);
 	return m;
@@ -146,18 +150,20 @@ static void add_discarded(struct tenant *t, enum discard_reason why, uint64_t en
 
 void ingest_metrics_phase(struct ingest_metrics *m, enum ingest_phase phase, int64_t ns)
 {
-	if (ns > 0)
-		metric_add(m->phase[phase], (uint64_t)ns);
+	if (ns <= 0)
+		return;
+	/* The counter is one of microseconds: what is left over waits for the next time. */
+	uint64_t before = atomic_fetch_add(&m->phase_ns[phase], (uint64_t)ns);
+	metric_add(m->phase[phase], (before + (uint64_t)ns) / 1000 - before / 1000);
 }
 
 void ingest_metrics_push(struct ingest_metrics *m, struct slice tenant, const char *format,
 			 const struct tally *t, uint64_t wire_bytes)
 {
 	metric_add(m->wire_bytes, wire_bytes);
-	metric_add(strcmp(format, "json") == 0	     ? m->json
-		   : strcmp(format, "protobuf") == 0 ? m->protobuf
-						     : m->lines,
-		   1);
+	for (size_t i = 0; i < ARRAY_LEN(format_names); i++)
+		if (strcmp(format, format_names[i]) == 0)
+			metric_add(m->formats[i], 1);
 	pthread_mutex_lock(&m->lock);
 	struct tenant *tenant_counters = find_tenant(m, tenant);
 	metric_add(tenant_counters->bytes, t->n_bytes);
@@ -173,6 +179,35 @@ void ingest_metrics_discard(struct ingest_metrics *m, struct slice tenant, enum 
 {
 	pthread_mutex_lock(&m->lock);
 	add_discarded(find_tenant(m, tenant), why, entries, bytes);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void make_otlp(struct tenant *t, enum otlp_signal signal)
+{
+	struct buf labels;
+
+	buf_init(&labels);
+	metric_label(&labels, "tenant", slice_of(t->name, t->n));
+	metric_label(&labels, "signal", signal == OTLP_METRICS ? SLICE("metrics") : SLICE("traces"));
+	buf_cstr_end(&labels);
+	t->otlp[signal][0] =
+		metric_counter("spoor_otlp_discarded_requests_total",
+			       "OTLP requests that carry no logs; they are answered, not kept.", labels.p);
+	t->otlp[signal][1] =
+		metric_counter("spoor_otlp_discarded_total",
+			       "OTLP metric data points and spans that were not kept.", labels.p);
+	buf_fini(&labels);
+}
+
+void ingest_metrics_otlp_discard(struct ingest_metrics *m, struct slice tenant, enum otlp_signal signal,
+				 uint64_t n)
+{
+	pthread_mutex_lock(&m->lock);
+	struct tenant *t = find_tenant(m, tenant);
+	if (t->otlp[signal][0] == NULL)
+		make_otlp(t, signal);
+	metric_add(t->otlp[signal][0], 1);
+	metric_add(t->otlp[signal][1], n);
 	pthread_mutex_unlock(&m->lock);
 }
 

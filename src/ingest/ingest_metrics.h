@@ -3,6 +3,7 @@
 #ifndef INGEST_INGEST_METRICS_H
 #define INGEST_INGEST_METRICS_H
 
+#include "ingest/otlp.h"
 #include "ingest/validate.h"
 
 struct metric;
@@ -19,6 +20,9 @@ void ingest_metrics_push(struct ingest_metrics *m, struct slice tenant, const ch
 			 const struct tally *t, uint64_t wire_bytes);
 void ingest_metrics_discard(struct ingest_metrics *m, struct slice tenant, enum discard_reason why,
 			    uint64_t entries, uint64_t bytes);
+/* A request of OTLP metrics or traces with n data points or spans, which are not kept. */
+void ingest_metrics_otlp_discard(struct ingest_metrics *m, struct slice tenant, enum otlp_signal signal,
+				 uint64_t n);
 void ingest_metrics_answer(struct ingest_metrics *m, int status);
 
 #endif

@@ -223,9 +223,9 @@ int jscan_scalar(struct json_scan *s, struct slice *out)
 	return 0;
 }
 
-int jscan_skip(struct json_scan *s, unsigned depth)
+static int skip(struct json_scan *s, unsigned depth, unsigned max_depth)
 {
-	char stack[JSON_MAX_DEPTH];
+	char stack[JSON_DEEP];
 	unsigned bottom = depth;
 	struct slice ignored;
 
@@ -233,8 +233,10 @@ int jscan_skip(struct json_scan *s, unsigned depth)
 		char c = jscan_peek(s);
 
 		if (c == '{' || c == '[') {
-			if (depth >= JSON_MAX_DEPTH)
-				return jscan_fail(s, "nested deeper than 32 levels");
+			if (depth >= max_depth)
+				return jscan_fail(s, max_depth == JSON_MAX_DEPTH
+							     ? "nested deeper than 32 levels"
+							     : "nested deeper than 128 levels");
 			stack[depth++] = c;
 			s->p++;
 			if (jscan_peek(s) != (c == '{' ? '}' : ']')) {
@@ -266,6 +268,16 @@ int jscan_skip(struct json_scan *s, unsigned depth)
 		    (jscan_raw_string(s, &ignored) == -1 || jscan_expect(s, ':') == -1))
 			return -1;
 	}
+}
+
+int jscan_skip(struct json_scan *s, unsigned depth)
+{
+	return skip(s, depth, JSON_MAX_DEPTH);
+}
+
+int jscan_skip_deep(struct json_scan *s)
+{
+	return skip(s, 0, JSON_DEEP);
 }
 
 int jscan_next_key(struct json_scan *s, bool *first, struct slice *key)

@@ -10,7 +10,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-enum { JSON_MAX_DEPTH = 32 };
+enum { JSON_MAX_DEPTH = 32, JSON_DEEP = 128 };
 
 struct json_scan {
 	const char *begin, *p, *end;
@@ -39,7 +39,8 @@ int jscan_expect(struct json_scan *s, char c);
 int jscan_string(struct json_scan *s, struct slice *out);     /* at the opening quote; resolved */
 int jscan_raw_string(struct json_scan *s, struct slice *out); /* between the quotes, escapes as they stand */
 int jscan_skip(struct json_scan *s, unsigned depth);	      /* any value; depth = containers around it */
-int jscan_scalar(struct json_scan *s, struct slice *out);     /* number, true, false or null: its text */
+int jscan_skip_deep(struct json_scan *s); /* any value of at most JSON_DEEP levels of its own */
+int jscan_scalar(struct json_scan *s, struct slice *out); /* number, true, false or null: its text */
 
 /* Walks an object: call with *first = true; 1 = a key was read and its colon eaten, 0 = the object has ended.
  */

@@ -27,6 +27,12 @@ static const struct slice names[N_NAMES] = {
 	{ "SEVERITY_TEXT", 13 },
 };
 
+const struct slice *level_names(size_t *n)
+{
+	*n = N_NAMES;
+	return names;
+}
+
 static const struct {
 	struct slice word, level;
 } words[] = {

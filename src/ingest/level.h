@@ -4,6 +4,8 @@
 
 #include "model/labels.h"
 
+/* Names of labels, metadata and fields that hold a level, the first ones first. */
+const struct slice *level_names(size_t *n);
 /* The level that a stream's labels name; p == NULL if none. The same for all entries of the stream. */
 struct slice level_of_labels(struct labels labels);
 /* The level of an entry: metadata, else of_labels (if p != NULL), else the line. Never empty. An unknown

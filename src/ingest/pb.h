@@ -15,13 +15,10 @@ struct pb_field {
 	struct slice bytes; /* PB_BYTES */
 };
 
-/* False at the end of the message and when it is malformed. */
-static inline bool pb_next(struct cursor *c, struct pb_field *f)
+static inline bool pb_next_any(struct cursor *c, struct pb_field *f)
 {
 	f->value = 0;
 	f->bytes = slice_of("", 0);
-	if (c->bad || c->p == c->end)
-		return false;
 	uint64_t tag = cursor_varint(c);
 	f->type = (enum pb_type)(tag & 7);
 	f->number = (uint32_t)(tag >> 3);
@@ -35,6 +32,25 @@ static inline bool pb_next(struct cursor *c, struct pb_field *f)
 	if (f->number == 0 || tag >> 32 != 0)
 		c->bad = true;
 	return !c->bad;
+}
+
+/* False at the end of the message and when it is malformed. */
+static inline bool pb_next(struct cursor *c, struct pb_field *f)
+{
+	size_t left = cursor_left(c);
+
+	if (c->bad || left == 0)
+		return false;
+	/* Most fields are short bytes under a low number: a byte each for tag and length. */
+	unsigned tag = (unsigned char)c->p[0], n = left >= 2 ? (unsigned char)c->p[1] : 0x80;
+	if ((tag & 0x87) == PB_BYTES && tag > 7 && n < 0x80 && n <= left - 2) {
+		*f = (struct pb_field){ .number = tag >> 3,
+					.type = PB_BYTES,
+					.bytes = slice_of(c->p + 2, n) };
+		c->p += 2 + n;
+		return true;
+	}
+	return pb_next_any(c, f);
 }
 
 static inline bool pb_is(const struct pb_field *f, uint32_t number, enum pb_type type)

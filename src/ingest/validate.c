@@ -1,6 +1,7 @@
 #include "ingest/validate.h"
 #include "ingest/decode.h"
 #include "ingest/level.h"
+#include "ingest/meta_name.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -153,26 +154,32 @@ static bool refuse_stream(struct check *c, struct batch_stream *s, enum discard_
 
 static const struct slice service_name = { "service_name", 12 };
 
+static const char *const service_labels[] = {
+	"service",
+	"app",
+	"application",
+	"app_name",
+	"name",
+	"app_kubernetes_io_name",
+	"container",
+	"container_name",
+	"k8s_container_name",
+	"component",
+	"workload",
+	"job",
+	"k8s_job_name",
+};
+
+const char *const *validate_service_labels(size_t *n)
+{
+	*n = ARRAY_LEN(service_labels);
+	return service_labels;
+}
+
 static struct slice discover_service_name(struct labels l)
 {
-	static const char *const from[] = {
-		"service",
-		"app",
-		"application",
-		"app_name",
-		"name",
-		"app_kubernetes_io_name",
-		"container",
-		"container_name",
-		"k8s_container_name",
-		"component",
-		"workload",
-		"job",
-		"k8s_job_name",
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
-		struct slice v = labels_get(l, slice_cstr(from[i]));
+	for (size_t i = 0; i < ARRAY_LEN(service_labels); i++) {
+		struct slice v = labels_get(l, slice_cstr(service_labels[i]));
 
 		if (v.n > 0)
 			return v;
@@ -262,49 +269,6 @@ static bool check_labels(struct check *c, struct batch_stream *s)
 
 /* ---------------------------------------------------------------- structured metadata */
 
-static bool is_name_char(char c)
-{
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_';
-}
-
-static bool is_clean_name(struct slice s)
-{
-	if (s.n == 0 || (s.p[0] >= '0' && s.p[0] <= '9') || slice_is(s, "_"))
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (!is_name_char(s.p[i]) || (s.p[i] == '_' && i > 0 && s.p[i - 1] == '_'))
-			return false;
-	return true;
-}
-
-/* Anything but letters, digits and _ becomes _, several become one (not in __name__), a leading digit gets
- * key_. */
-static struct slice sanitise_name(struct arena *a, struct slice s)
-{
-	char *p = arena_alloc_bytes(a, s.n + 4);
-	size_t n = 0;
-	bool reserved = s.n > 4 && slice_starts(s, SLICE("__")) && slice_ends(s, SLICE("__"));
-
-	if (s.p[0] >= '0' && s.p[0] <= '9') {
-		memcpy(p, "key_", 4);
-		n = 4;
-	}
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (!is_name_char(c)) {
-			/* One _ for a rune, not for each of its bytes. */
-			if (reserved && (c & 0xc0) == 0x80)
-				continue;
-			c = '_';
-		}
-		if (c == '_' && !reserved && n > 0 && p[n - 1] == '_')
-			continue;
-		p[n++] = c;
-	}
-	return slice_of(p, n);
-}
-
 /* Each byte that is no UTF-8 becomes a space. */
 static struct slice sanitise_value(struct arena *a, struct slice s)
 {
@@ -345,8 +309,8 @@ static bool sanitise_metadata(struct check *c, struct batch_stream *s, struct ba
 	for (size_t i = 0; i < e->n_meta; i++) {
 		struct label l = e->meta[i];
 
-		if (!is_clean_name(l.name)) {
-			struct slice name = l.name.n > 0 ? sanitise_name(a, l.name) : l.name;
+		if (!meta_name_clean(l.name)) {
+			struct slice name = l.name.n > 0 ? meta_name_sanitise(a, l.name) : l.name;
 
 			if (name.n == 0 || slice_is(name, "_"))
 				return refuse_meta_name(c, s, l.name);

@@ -46,6 +46,9 @@ void validate_batch(struct batch *b, const struct limits *l, int64_t now_ns, str
  * is none. */
 void tally_text(const struct tally *t, struct buf *out);
 
+/* The labels of which the first one there gives service_name its value. */
+const char *const *validate_service_labels(size_t *n);
+
 /* Bytes of an entry as the rate limits count them. */
 uint64_t entry_bytes(const struct batch_entry *e);
 /* A stream's labels for a message, cut to what a message should echo. */

@@ -1,5 +1,5 @@
 /* Bytes a second of each step of the write path on one core, over generated pushes: lines as OpenTelemetry's Python
- * formatter, a logfmt writer and nginx write them, packed into Loki's JSON and into snappy protobuf.
+ * formatter, a logfmt writer and nginx write them, packed into Loki's JSON and into snappy protobuf, and into OTLP with attributes, level and trace context.
  *
  *	bench_ingest [seconds for each step]
  *
@@ -10,12 +10,16 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/json_out.h"
 #include "ingest/correlate.h"
 #include "ingest/level.h"
 #include "ingest/loki_json.h"
 #include "ingest/loki_proto.h"
+#include "ingest/otlp.h"
+#include "ingest/patterns.h"
 #include "ingest/plain_json.h"
+#include "ingest/shape.h"
 #include "ingest/snappy.h"
 #include "ingest/validate.h"
 
@@ -23,7 +27,7 @@ enum { STREAMS = 40, LINES = 100 };
 #define NOW 1795425259000000000
 
 static struct buf lines[STREAMS * LINES];
-static struct buf json, proto, packed, ndjson, scratch;
+static struct buf json, proto, packed, ndjson, otlp, otlp_text, scratch;
 static size_t raw_bytes;
 static double seconds = 1;
 
@@ -129,12 +133,105 @@ static void generate(void)
 	buf_fini(&ts);
 }
 
+static void put_attribute(struct buf *b, struct buf *text, unsigned field, const char *key,
+			  struct slice value, const char *comma)
+{
+	struct buf any, pair;
+
+	buf_init(&any);
+	buf_init(&pair);
+	put_bytes(&any, 1, value);
+	put_bytes(&pair, 1, slice_cstr(key));
+	put_bytes(&pair, 2, buf_slice(&any));
+	put_bytes(b, field, buf_slice(&pair));
+	buf_printf(text, "%s{\"key\":\"%s\",\"value\":{\"stringValue\":\"%.*s\"}}", comma, key,
+		   SLICE_ARG(value));
+	buf_fini(&any);
+	buf_fini(&pair);
+}
+
+/* A record as an SDK's log bridge sends it. */
+static void put_otlp_record(struct buf *scope, struct buf *text, struct slice line, unsigned k)
+{
+	uint64_t ts = NOW - k, id[3] = { hash_mix(k + 1), hash_mix(line.n), hash_mix(k * 7 + 5) };
+	struct buf record, any;
+
+	buf_init(&record);
+	buf_init(&any);
+	buf_varint(&record, 1 << 3 | 1);
+	buf_u64le(&record, ts);
+	buf_varint(&record, 11 << 3 | 1);
+	buf_u64le(&record, ts + 1000);
+	buf_varint(&record, 2 << 3);
+	buf_varint(&record, 9);
+	put_bytes(&record, 3, SLICE("INFO"));
+	put_bytes(&any, 1, line);
+	put_bytes(&record, 5, buf_slice(&any));
+	buf_printf(text,
+		   "%s{\"timeUnixNano\":\"%llu\",\"observedTimeUnixNano\":\"%llu\",\"severityNumber\":9,"
+		   "\"severityText\":\"INFO\",\"body\":{\"stringValue\":",
+		   k > 0 ? "," : "", (unsigned long long)ts, (unsigned long long)ts + 1000);
+	json_quote(text, line, false);
+	buf_puts(text, "},\"attributes\":[");
+	put_attribute(&record, text, 6, "code.filepath", SLICE("/srv/shop/handler.py"), "");
+	put_attribute(&record, text, 6, "code.function", SLICE("checkout"), ",");
+	put_bytes(&record, 9, slice_of(id, 16));
+	put_bytes(&record, 10, slice_of(id + 2, 8));
+	buf_printf(text, "],\"traceId\":\"%016llx%016llx\",\"spanId\":\"%016llx\",\"flags\":1}",
+		   (unsigned long long)id[0], (unsigned long long)id[1], (unsigned long long)id[2]);
+	buf_varint(&record, 8 << 3 | 5);
+	buf_u32le(&record, 1);
+	put_bytes(scope, 2, buf_slice(&record));
+	buf_fini(&record);
+	buf_fini(&any);
+}
+
+static void generate_otlp(void)
+{
+	struct buf resource, scope, inner, name;
+
+	buf_init(&resource);
+	buf_init(&scope);
+	buf_init(&inner);
+	buf_init(&name);
+	buf_puts(&otlp_text, "{\"resourceLogs\":[");
+	for (unsigned i = 0; i < STREAMS; i++) {
+		buf_reset(&inner);
+		buf_reset(&name);
+		buf_printf(&name, "shop-%u", i);
+		buf_printf(&otlp_text, "%s{\"resource\":{\"attributes\":[", i > 0 ? "," : "");
+		put_attribute(&inner, &otlp_text, 1, "service.name", buf_slice(&name), "");
+		put_attribute(&inner, &otlp_text, 1, "k8s.pod.name", buf_slice(&name), ",");
+		put_attribute(&inner, &otlp_text, 1, "host.name", SLICE("node-7"), ",");
+		put_attribute(&inner, &otlp_text, 1, "telemetry.sdk.language", SLICE("python"), ",");
+		buf_reset(&resource);
+		put_bytes(&resource, 1, buf_slice(&inner));
+		buf_puts(&otlp_text,
+			 "]},\"scopeLogs\":[{\"scope\":{\"name\":\"shop.handler\"},\"logRecords\":[");
+		buf_reset(&inner);
+		put_bytes(&inner, 1, SLICE("shop.handler"));
+		buf_reset(&scope);
+		put_bytes(&scope, 1, buf_slice(&inner));
+		for (unsigned k = 0; k < LINES; k++)
+			put_otlp_record(&scope, &otlp_text, buf_slice(&lines[i * LINES + k]), k);
+		buf_puts(&otlp_text, "]}]}");
+		put_bytes(&resource, 2, buf_slice(&scope));
+		put_bytes(&otlp, 1, buf_slice(&resource));
+	}
+	buf_puts(&otlp_text, "]}");
+	buf_fini(&resource);
+	buf_fini(&scope);
+	buf_fini(&inner);
+	buf_fini(&name);
+}
+
 /* ---------------------------------------------------------------- steps */
 
 static struct batch batch;
 static struct correlator correlator;
 static struct trace_keys *keys;
-static struct decode_options options = { .now_ns = NOW };
+static const struct slice otlp_labels[] = { { "service.name", 12 }, { "k8s.pod.name", 12 } };
+static struct decode_options options = { .now_ns = NOW, .otlp_labels = otlp_labels, .n_otlp_labels = 2 };
 static volatile size_t sink;
 
 static void reset(void)
@@ -174,6 +271,22 @@ static void step_proto(void)
 	check(decode_loki_proto(buf_slice(&proto), &options, &batch, &err), &err);
 }
 
+static void step_otlp(void)
+{
+	struct err err;
+
+	reset();
+	check(decode_otlp_proto(buf_slice(&otlp), &options, &batch, &err), &err);
+}
+
+static void step_otlp_json(void)
+{
+	struct err err;
+
+	reset();
+	check(decode_otlp_json(buf_slice(&otlp_text), &options, &batch, &err), &err);
+}
+
 static void step_lines(void)
 {
 	struct err err;
@@ -196,7 +309,13 @@ static void step_find(void)
 	}
 }
 
-static void step_decode_validate(void)
+static void step_shape(void)
+{
+	for (size_t i = 0; i < STREAMS * LINES; i++)
+		sink += shape_hash(buf_slice(&lines[i]));
+}
+
+static void validate(void)
 {
 	static const struct limits limits = { .max_line_size = 1 << 18,
 					      .max_label_names_per_series = 15,
@@ -212,16 +331,42 @@ static void step_decode_validate(void)
 					      .discover_service_name = true };
 	struct tally t = { 0 };
 
-	step_json();
 	validate_batch(&batch, &limits, NOW, &t);
 	if (t.n_entries != STREAMS * LINES)
 		exit(1);
+}
+
+static void step_decode_validate(void)
+{
+	step_json();
+	validate();
+}
+
+static void step_otlp_validate(void)
+{
+	step_otlp();
+	validate();
 }
 
 static void step_all(void)
 {
 	step_decode_validate();
 	correlate_batch(&correlator, keys, &batch);
+}
+
+static struct patterns *patterns;
+
+static void step_all_and_patterns(void)
+{
+	step_all();
+	clock_fake_advance(NS_PER_S); /* so that no line is passed over */
+	patterns_see(patterns, &batch);
+}
+
+static void step_all_and_sample(void)
+{
+	step_all();
+	patterns_see(patterns, &batch);
 }
 
 /* CPU time of this process: a busy machine does not change the figures much. */
@@ -259,6 +404,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		seconds = strtod(argv[1], NULL);
 	generate();
+	generate_otlp();
 	batch_init(&batch);
 	keys = trace_keys_new(names, 6, NULL, 0);
 	printf("%d lines, %zu bytes raw, %zu as JSON, %zu as protobuf, %zu packed\n", STREAMS * LINES,
@@ -266,6 +412,8 @@ int main(int argc, char **argv)
 	measure("decode JSON", step_json, json.n);
 	measure("snappy", step_snappy, packed.n);
 	measure("decode protobuf", step_proto, proto.n);
+	measure("decode OTLP protobuf", step_otlp, otlp.n);
+	measure("decode OTLP JSON", step_otlp_json, otlp_text.n);
 	measure("decode lines", step_lines, ndjson.n);
 	measure("detect level", step_level, raw_bytes);
 	measure("trace_find", step_find, raw_bytes);
@@ -276,6 +424,15 @@ int main(int argc, char **argv)
 	keys = trace_keys_new(names, 6, NULL, 0);
 	measure("JSON + validate", step_decode_validate, json.n);
 	measure("JSON + validate + correlate", step_all, json.n);
+	measure("OTLP protobuf + validate", step_otlp_validate, otlp.n);
+	clock_fake(NOW);
+	patterns = patterns_open(&(struct patterns_options){
+		.dir = "/nonexistent", .memory_bytes = 64 << 20, .tenant_bytes = 64 << 20 });
+	measure("shape of a line", step_shape, raw_bytes);
+	batch.tenant = SLICE("bench");
+	measure("… + patterns of all lines", step_all_and_patterns, json.n);
+	measure("… + patterns of a sample", step_all_and_sample, json.n);
+	patterns_close(patterns);
 	trace_keys_free(keys);
 	correlator_fini(&correlator);
 	batch_fini(&batch);
@@ -285,6 +442,8 @@ int main(int argc, char **argv)
 	buf_fini(&proto);
 	buf_fini(&packed);
 	buf_fini(&ndjson);
+	buf_fini(&otlp);
+	buf_fini(&otlp_text);
 	buf_fini(&scratch);
 	return 0;
 }

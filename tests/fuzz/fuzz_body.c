@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const coding[] = { "", "gzip", "deflate", "snappy" };
+	static const char *const coding[] = { "", "gzip", "deflate", "snappy", "zstd", "lz4" };
 	static const char *const type[] = { "application/json", "application/x-protobuf" };
 	struct body_headers h = { .room.limit = 100000 };
 	struct decode_options o = { .max_streams = 100, .max_entries = 1000 };
@@ -21,9 +21,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	h.kind = (enum push_kind)(data[0] % 3);
-	h.content_encoding = slice_cstr(coding[data[0] / 3 % 4]);
-	h.content_type = slice_cstr(type[data[0] / 12 % 2]);
+	if (data[0] < 24) {
+		h.kind = (enum push_kind)(data[0] % 3);
+		h.content_encoding = slice_cstr(coding[data[0] / 3 % 4]);
+		h.content_type = slice_cstr(type[data[0] / 12 % 2]);
+	} else {
+		h.kind = PUSH_OTLP;
+		h.content_encoding = slice_cstr(coding[data[0] % 6]);
+		h.content_type = slice_cstr(type[data[0] / 6 % 2]);
+	}
 	buf_init(&scratch[0]);
 	buf_init(&scratch[1]);
 	batch_init(&b);

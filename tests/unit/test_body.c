@@ -6,13 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include <lz4frame.h>
 #include <snappy-c.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "base/mem.h"
 #include "ingest/body.h"
 #include "ingest/gunzip.h"
 #include "ingest/snappy.h"
+#include "ingest/unpack.h"
 
 #define JSON "{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"1\",\"line\"]]}]}"
 static const char proto[] = "\x0a\x11\x0a\x07{a=\"b\"}\x12\x06\x12\x04line";
@@ -42,7 +45,25 @@ static void snappy_to(struct buf *out, struct slice in)
 	out->n += n;
 }
 
-enum packing { PLAIN, GZIP, RAW, ZLIB, SNAPPY, GZIP_SNAPPY };
+static void zstd_to(struct buf *out, struct slice in)
+{
+	size_t room = ZSTD_compressBound(in.n),
+	       n = ZSTD_compress(buf_reserve(out, room), room, in.p, in.n, 3);
+
+	assert_false(ZSTD_isError(n));
+	out->n += n;
+}
+
+static void lz4_to(struct buf *out, struct slice in)
+{
+	size_t room = LZ4F_compressFrameBound(in.n, NULL),
+	       n = LZ4F_compressFrame(buf_reserve(out, room), room, in.p, in.n, NULL);
+
+	assert_false(LZ4F_isError(n));
+	out->n += n;
+}
+
+enum packing { PLAIN, GZIP, RAW, ZLIB, SNAPPY, GZIP_SNAPPY, ZSTD, LZ4 };
 
 static void pack(struct buf *out, struct slice in, enum packing how)
 {
@@ -55,6 +76,8 @@ static void pack(struct buf *out, struct slice in, enum packing how)
 	case RAW: deflate_to(out, in, -15); break;
 	case ZLIB: deflate_to(out, in, 15); break;
 	case SNAPPY: snappy_to(out, in); break;
+	case ZSTD: zstd_to(out, in); break;
+	case LZ4: lz4_to(out, in); break;
 	case GZIP_SNAPPY:
 		snappy_to(&tmp, in);
 		deflate_to(out, buf_slice(&tmp), 31);
@@ -298,6 +321,132 @@ static void test_memory_is_asked_for(void **state)
 	}
 }
 
+/* ---------------------------------------------------------------- OTLP */
+
+#define OTLP_JSON                                                                                            \
+	"{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"body\":{\"stringValue\":\"line\"}}]}]}]}"
+static const char otlp_proto[] = "\x0a\x0c\x12\x0a\x12\x08\x2a\x06\x0a\x04line";
+
+static const struct {
+	const char *type, *coding;
+	bool json;
+	enum packing packing;
+	const char *says;
+} otlp_cases[] = {
+	{ "application/json", NULL, true, PLAIN, NULL },
+	{ "application/json; charset=utf-8", "", true, PLAIN, NULL },
+	{ "application/json", "identity", true, PLAIN, NULL },
+	{ "application/json", "gzip", true, GZIP, NULL },
+	{ "application/json", "zstd", true, ZSTD, NULL },
+	{ "application/json", "lz4", true, LZ4, NULL },
+	{ "application/x-protobuf", NULL, false, PLAIN, NULL },
+	{ "application/x-protobuf", "gzip", false, GZIP, NULL },
+	{ "application/x-protobuf", "zstd", false, ZSTD, NULL },
+	{ "application/x-protobuf", "lz4", false, LZ4, NULL },
+	{ "application/x-protobuf", NULL, false, SNAPPY, "unexpected EOF" },
+	{ "application/x-protobuf", "zstd", false, LZ4, "zstd: " },
+	{ "application/x-protobuf", "lz4", false, ZSTD, "lz4: " },
+	{ "application/json", "deflate", true, RAW,
+	  "unsupported content encoding deflate: only gzip, lz4 and zstd are supported" },
+	{ "application/json", "snappy", true, SNAPPY, "unsupported content encoding snappy: only" },
+	{ "application/json", "\x1b[m", true, PLAIN, "unsupported content encoding \\x1b[m: only" },
+	{ "text/plain", NULL, true, PLAIN, "content type: text/plain is not supported" },
+	{ "application/octet-stream", NULL, false, PLAIN,
+	  "content type: application/octet-stream is not supported" },
+	{ NULL, NULL, true, PLAIN, "content type:  is not supported" },
+};
+
+static void test_otlp(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(otlp_cases); i++) {
+		struct body_headers h = { PUSH_OTLP,
+					  slice_cstr(otlp_cases[i].type),
+					  slice_cstr(otlp_cases[i].coding),
+					  { .limit = LIMIT } };
+		struct slice plain =
+			otlp_cases[i].json ? SLICE(OTLP_JSON) : slice_of(otlp_proto, sizeof(otlp_proto) - 1);
+		struct buf body;
+		struct err err;
+		size_t n;
+
+		buf_init(&body);
+		pack(&body, plain, otlp_cases[i].packing);
+		int rc = decode(&h, buf_slice(&body), &n, &err);
+		if (rc != (otlp_cases[i].says == NULL ? 0 : -1))
+			fail_msg("case %zu: %d %s", i, rc, err.msg);
+		if (rc == 0)
+			assert_int_equal(n, 1);
+		else if (strstr(err.msg, otlp_cases[i].says) == NULL || err.code != ERR_BAD_REQUEST)
+			fail_msg("case %zu: %s", i, err.msg);
+		buf_fini(&body);
+	}
+}
+
+/* Frames one after the other, cut short, followed by junk, and beyond the limits of size and memory. */
+static void test_frames(void **state)
+{
+	static const struct {
+		void (*pack)(struct buf *out, struct slice in);
+		int (*unpack)(struct slice body, const struct room *room, struct buf *out, struct err *err);
+	} kinds[] = { { zstd_to, unpack_zstd }, { lz4_to, unpack_lz4 } };
+	static char text[300000];
+	char *zeros = xcalloc(1, 64 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct budget enough = { 600000 }, little = { 200000 };
+		struct room asked = { LIMIT, take, &enough };
+		struct buf body, out;
+		struct err err;
+
+		buf_init(&body);
+		buf_init(&out);
+		assert_int_equal(kinds[i].unpack(SLICE(""), &room, &out, &err), -1);
+		kinds[i].pack(&body, SLICE("one "));
+		size_t n_first = body.n;
+		kinds[i].pack(&body, SLICE("two"));
+		assert_int_equal(kinds[i].unpack(buf_slice(&body), &room, &out, &err), 0);
+		assert_true(slice_is(buf_slice(&out), "one two"));
+		assert_int_equal(kinds[i].unpack(buf_slice(&body), &(struct room){ .limit = 7 }, &out, &err),
+				 0);
+		assert_int_equal(kinds[i].unpack(buf_slice(&body), &(struct room){ .limit = 6 }, &out, &err),
+				 -1);
+		assert_int_equal(err.code, ERR_TOO_LARGE);
+		for (size_t n = 1; n < body.n; n++)
+			assert_int_equal(
+				kinds[i].unpack(slice_sub(buf_slice(&body), 0, n), &room, &out, &err),
+				n == n_first ? 0 : -1);
+		buf_puts(&body, "junk");
+		assert_int_equal(kinds[i].unpack(buf_slice(&body), &room, &out, &err), -1);
+		assert_int_equal(err.code, ERR_BAD_REQUEST);
+		buf_reset(&body);
+		kinds[i].pack(&body, slice_of(zeros, 64 << 20));
+		assert_int_equal(kinds[i].unpack(buf_slice(&body), &room, &out, &err), -1);
+		assert_int_equal(err.code, ERR_TOO_LARGE);
+		assert_true(out.cap < 4 * LIMIT);
+		buf_reset(&body);
+		kinds[i].pack(&body, slice_of(text, sizeof(text)));
+		assert_int_equal(kinds[i].unpack(buf_slice(&body), &asked, &out, &err), 0);
+		assert_int_equal(out.n, sizeof(text));
+		assert_in_range(enough.left, 0, 300000);
+		asked.arg = &little;
+		assert_int_equal(kinds[i].unpack(buf_slice(&body), &asked, &out, &err), -1);
+		assert_int_equal(err.code, ERR_UNAVAILABLE);
+		buf_fini(&body);
+		buf_fini(&out);
+	}
+	/* a window of 4 GiB, as the first bytes of a frame may ask for */
+	struct buf out;
+	struct err err;
+	buf_init(&out);
+	assert_int_equal(unpack_zstd(slice_of("\x28\xb5\x2f\xfd\x00\xb0\x01\x00\x00", 9), &room, &out, &err),
+			 -1);
+	assert_int_equal(err.code, ERR_BAD_REQUEST);
+	buf_fini(&out);
+	free(zeros);
+}
+
 static void test_snappy_lies(void **state)
 {
 	static const char huge[] = "\xff\xff\xff\xff\x0f\x00", big[] = "\x80\x80\x40\x00";
@@ -338,6 +487,8 @@ int main(void)
 		cmocka_unit_test(test_bombs),
 		cmocka_unit_test(test_memory_is_asked_for),
 		cmocka_unit_test(test_snappy_lies),
+		cmocka_unit_test(test_otlp),
+		cmocka_unit_test(test_frames),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
