@@ -22,6 +22,8 @@ enum {
 enum tmpl_func {
 #define TMPL_FUNC(sym, name, params, rest, doc) sym,
 #include "logql/tmpl_funcs.def"
+	TMPL_FN_LAST_OF_LINES,
+#include "logql/tmpl_rule_funcs.def"
 #undef TMPL_FUNC
 	TMPL_N_FUNCS
 };
@@ -129,6 +131,8 @@ struct tmpl {
 
 /* err->msg: template: line:1: unclosed action. name must live as long as the result. */
 int tmpl_parse(const char *name, struct slice text, struct arena *a, struct tmpl **out, struct err *err);
+/* A label or annotation of a rule: other functions (tmpl_rule_funcs.def). */
+int tmpl_parse_rule(const char *name, struct slice text, struct arena *a, struct tmpl **out, struct err *err);
 /* The canonical source of an expression (PIPE and what stands below it) or a statement. */
 void tmpl_node_text(struct buf *b, const struct tmpl_node *n);
 /* The root of a defined template; NULL: there is none. "line" and "label" themselves can be called, too. */

@@ -14,6 +14,7 @@
 const struct tmpl_func_row tmpl_funcs[TMPL_N_FUNCS] = {
 #define TMPL_FUNC(sym, name, params, rest, doc) [sym] = { name, params, sizeof(params) - 1, rest, doc },
 #include "logql/tmpl_funcs.def"
+#include "logql/tmpl_rule_funcs.def"
 #undef TMPL_FUNC
 };
 
@@ -25,6 +26,7 @@ struct tmpl_parser {
 	struct arena *a;
 	struct tmpl *t;
 	struct tmpl_names vars;
+	bool rule; /* a template of a rule: it has other functions */
 	unsigned depth, range_depth;
 	uint32_t action_line; /* 0: outside of actions */
 	struct err *err;
@@ -357,10 +359,17 @@ static int parse_string(struct tmpl_parser *p, const struct tmpl_token *t, struc
 
 static int parse_pipe(struct tmpl_parser *p, const char *context, enum tmpl_tok end, struct tmpl_node **out);
 
+static bool has_func(const struct tmpl_parser *p, enum tmpl_func f)
+{
+	if (!p->rule)
+		return f < TMPL_FN_LAST_OF_LINES;
+	return f <= TMPL_FN_PRINTLN || f == TMPL_FN_TITLE || f > TMPL_FN_LAST_OF_LINES;
+}
+
 static int parse_func(struct tmpl_parser *p, const struct tmpl_token *t, struct tmpl_node **out)
 {
 	for (size_t i = 0; i < TMPL_N_FUNCS; i++)
-		if (slice_is(t->val, tmpl_funcs[i].name)) {
+		if (has_func(p, (enum tmpl_func)i) && slice_is(t->val, tmpl_funcs[i].name)) {
 			*out = node_new(p, TMPL_NODE_FUNC, t->pos);
 			(*out)->func = (enum tmpl_func)i;
 			return 0;
@@ -889,10 +898,11 @@ static struct slice only_field(const struct tmpl *t)
 	return n->kind == TMPL_NODE_FIELD && n->names.n == 1 ? n->names.v[0] : none;
 }
 
-int tmpl_parse(const char *name, struct slice text, struct arena *a, struct tmpl **out, struct err *err)
+static int parse(const char *name, bool rule, struct slice text, struct arena *a, struct tmpl **out,
+		 struct err *err)
 {
 	struct tmpl *t = arena_new(a, struct tmpl);
-	struct tmpl_parser p = { .name = name, .a = a, .t = t, .err = err };
+	struct tmpl_parser p = { .name = name, .rule = rule, .a = a, .t = t, .err = err };
 
 	t->name = name;
 	t->text = text;
@@ -904,6 +914,16 @@ int tmpl_parse(const char *name, struct slice text, struct arena *a, struct tmpl
 	t->only_field = only_field(t);
 	*out = t;
 	return 0;
+}
+
+int tmpl_parse(const char *name, struct slice text, struct arena *a, struct tmpl **out, struct err *err)
+{
+	return parse(name, false, text, a, out, err);
+}
+
+int tmpl_parse_rule(const char *name, struct slice text, struct arena *a, struct tmpl **out, struct err *err)
+{
+	return parse(name, true, text, a, out, err);
 }
 
 const struct tmpl_list *tmpl_find(const struct tmpl *t, struct slice name)

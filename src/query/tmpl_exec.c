@@ -339,7 +339,8 @@ static bool call_nothing(struct tmpl_run *r, const struct call *c, const struct 
 static tmpl_function *function_of(enum tmpl_func f)
 {
 	tmpl_function *const *const tables[] = { tmpl_text_functions, tmpl_number_functions,
-						 tmpl_go_functions, tmpl_time_functions };
+						 tmpl_go_functions, tmpl_time_functions,
+						 tmpl_rule_functions };
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		if (tables[i][f] != NULL)
@@ -389,13 +390,16 @@ static bool eval_method(struct tmpl_run *r, const struct tmpl_value *dot, const 
 static bool eval_map_field(struct tmpl_run *r, const struct tmpl_value *map, struct slice name,
 			   struct tmpl_value *out)
 {
-	if (map->kind == TMPL_LABELS && map->labels.v == NULL) {
+	if (map->kind == TMPL_LABELS && map->labels.v == NULL && r->dot == NULL) {
 		struct slice v = one_label(r, name);
 
 		*out = tmpl_text(v.p != NULL ? v : SLICE(""));
 		return true;
 	}
 	*out = tmpl_map_get(map, name);
+	if (map->fixed)
+		return out->kind != TMPL_NONE ||
+		       fail(r, "can't evaluate field %.*s in the data of a rule", SLICE_ARG(name));
 	if (out->kind == TMPL_NONE)
 		*out = map->kind == TMPL_LABELS ? tmpl_text(SLICE(""))
 						: (struct tmpl_value){ .kind = TMPL_NULL };
@@ -471,7 +475,7 @@ static struct tmpl_var *find_var(struct tmpl_run *r, struct slice name)
 /* . or $ as a value of its own: the labels are then listed. */
 static struct tmpl_value whole_dot(struct tmpl_run *r, const struct tmpl_value *dot)
 {
-	return dot->kind == TMPL_LABELS ? tmpl_labels(r) : *dot;
+	return dot->kind == TMPL_LABELS && dot->labels.v == NULL && r->dot == NULL ? tmpl_labels(r) : *dot;
 }
 
 static bool eval_var(struct tmpl_run *r, const struct tmpl_value *dot, const struct tmpl_node *n,
@@ -908,6 +912,7 @@ void tmpl_run_fini(struct tmpl_run *r)
 void tmpl_run_start(struct tmpl_run *r, const struct tmpl_data *data, bool snapshot, struct arena *a)
 {
 	r->data = *data;
+	r->dot = NULL;
 	r->arena = a;
 	r->have_labels = false;
 	r->work = 0;
@@ -915,11 +920,21 @@ void tmpl_run_start(struct tmpl_run *r, const struct tmpl_data *data, bool snaps
 		list_labels(r);
 }
 
+void tmpl_run_start_rule(struct tmpl_run *r, const struct tmpl_value *dot, struct arena *a)
+{
+	const struct tmpl_data none = { 0 };
+
+	tmpl_run_start(r, &none, false, a);
+	r->dot = dot;
+}
+
 bool tmpl_run(struct tmpl_run *r, const struct tmpl *t, struct slice *out, struct slice *error)
 {
 	/* Without its list: single fields are looked up in the set. */
 	struct tmpl_value dot = { .kind = TMPL_LABELS };
 
+	if (r->dot != NULL)
+		dot = *r->dot;
 	buf_reset(&r->out);
 	r->tmpl = t;
 	r->current = slice_cstr(t->name);

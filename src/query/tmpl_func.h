@@ -9,6 +9,7 @@
 extern tmpl_function *const tmpl_text_functions[TMPL_N_FUNCS],
 	*const tmpl_number_functions[TMPL_N_FUNCS], *const tmpl_go_functions[TMPL_N_FUNCS],
 							    *const tmpl_time_functions[TMPL_N_FUNCS];
+extern tmpl_function *const tmpl_rule_functions[TMPL_N_FUNCS];
 
 /* Of times, durations, months and weekdays. params as in tmpl_funcs.def; also d: a duration. */
 struct tmpl_method {

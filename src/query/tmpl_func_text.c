@@ -518,6 +518,27 @@ static bool re_replace_literal(struct tmpl_run *r, const struct tmpl_value *arg,
 	return re_replace_in(r, arg, true, out);
 }
 
+/* Rules: the text comes last. */
+static bool re_replace_rule(struct tmpl_run *r, const struct tmpl_value *arg, size_t n,
+			    struct tmpl_value *out)
+{
+	const struct tmpl_value turned[] = { arg[0], arg[2], arg[1] };
+
+	UNUSED(n);
+	return re_replace_in(r, turned, false, out);
+}
+
+static bool matches(struct tmpl_run *r, const struct tmpl_value *arg, size_t n, struct tmpl_value *out)
+{
+	const struct re *re = tmpl_regex(r, arg[0].s);
+
+	UNUSED(n);
+	if (re == NULL || !tmpl_charge(r, arg[1].s.n))
+		return false;
+	*out = tmpl_bool(re_match(re, arg[1].s));
+	return true;
+}
+
 static bool count(struct tmpl_run *r, const struct tmpl_value *arg, size_t n, struct tmpl_value *out)
 {
 	const struct re *re = tmpl_regex(r, arg[0].s);
@@ -767,4 +788,8 @@ tmpl_function *const tmpl_text_functions[TMPL_N_FUNCS] = {
 	[TMPL_FN_BYTES] = bytes,
 	[TMPL_FN_DURATION] = duration,
 	[TMPL_FN_DURATION_SECONDS] = duration,
+	[TMPL_FN_RULE_TO_UPPER] = upper,
+	[TMPL_FN_RULE_TO_LOWER] = lower,
+	[TMPL_FN_RULE_MATCH] = matches,
+	[TMPL_FN_RULE_RE_REPLACE] = re_replace_rule,
 };

@@ -50,7 +50,8 @@ struct tmpl_run {
 	struct slice current; /* the name of the template being run */
 	struct arena *arena;
 	struct tmpl_data data;
-	bool have_labels; /* in `labels` */
+	const struct tmpl_value *dot; /* instead of data: tmpl_run_start_rule */
+	bool have_labels;	      /* in `labels` */
 	const struct tmpl_node *at;
 	unsigned depth, work;
 	struct slice reason, error; /* of a failure */
@@ -62,6 +63,9 @@ void tmpl_run_fini(struct tmpl_run *r);
 /* From now on templates see this entry. With snapshot they see the labels as they are now, whatever becomes of
  * the set. */
 void tmpl_run_start(struct tmpl_run *r, const struct tmpl_data *data, bool snapshot, struct arena *a);
+/* From now on templates (of tmpl_parse_rule) see this instead of an entry: a map, whose ExternalURL functions
+ * also look at. */
+void tmpl_run_start_rule(struct tmpl_run *r, const struct tmpl_value *dot, struct arena *a);
 /* *out is in the arena. False: *error is what Loki puts into __error_details__, in the arena as well. */
 bool tmpl_run(struct tmpl_run *r, const struct tmpl *t, struct slice *out, struct slice *error);
 

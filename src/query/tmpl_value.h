@@ -32,6 +32,7 @@ struct tmpl_member {
 struct tmpl_value {
 	enum tmpl_kind kind;
 	enum tmpl_int_type type;
+	bool fixed; /* a map which has these members and no other: what asks for another fails */
 	bool boxed; /* seen through an interface: an element of JSON that has not been through a pipeline */
 	union {
 		bool truth;
