@@ -8,7 +8,11 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { RULE_YAML_MAX_DEPTH = 16, RULE_YAML_MAX_NODES = 200000 };
+enum {
+	RULE_YAML_MAX_DEPTH = 16,
+	RULE_YAML_MAX_NODES = 200000,
+	RULE_YAML_MAX_KEYS = 256 /* of one mapping */
+};
 
 enum rule_yaml_kind {
 	RULE_YAML_NULL, /* nothing, ~ or null */
@@ -35,17 +39,20 @@ const struct rule_yaml *rule_yaml_get(const struct rule_yaml *node, const char *
 int rule_yaml_fail(const struct rule_yaml *node, struct err *err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Is node a MAP (or NULL) with no other keys than these? names ends in NULL. what names it: "rule". */
-int rule_yaml_check_map(const struct rule_yaml *node, const char *what, const char *const *names, struct err *err);
+int rule_yaml_check_map(const struct rule_yaml *node, const char *what, const char *const *names,
+			struct err *err);
 /* A scalar; absent and null give "". */
 int rule_yaml_text(const struct rule_yaml *map, const char *key, struct slice *out, struct err *err);
 /* A Prometheus duration (5m, 1h30m), not negative; absent gives 0. */
 int rule_yaml_duration(const struct rule_yaml *map, const char *key, int64_t *out_ns, struct err *err);
-int rule_yaml_int(const struct rule_yaml *map, const char *key, int64_t *out, struct err *err); /* absent: 0 */
+int rule_yaml_int(const struct rule_yaml *map, const char *key, int64_t *out,
+		  struct err *err); /* absent: 0 */
 /* A LIST; *out is its first item, or NULL if it is absent, null or empty. */
-int rule_yaml_list(const struct rule_yaml *map, const char *key, const struct rule_yaml **out, struct err *err);
+int rule_yaml_list(const struct rule_yaml *map, const char *key, const struct rule_yaml **out,
+		   struct err *err);
 
 /* Text as a scalar that reads back as the same text: plain, quoted, or a literal block whose lines are indented by so
- * many spaces. No line break at the end. Invalid UTF-8 becomes U+FFFD. */
+ * many spaces (0: never a block, as for keys). No line break at the end. Invalid UTF-8 becomes U+FFFD. */
 void rule_yaml_quote(struct buf *b, struct slice text, unsigned indent);
 
 #endif

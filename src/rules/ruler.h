@@ -26,8 +26,9 @@ struct ruler_options {
 	const char *const *alertmanager_url; /* base URLs; each gets every alert */
 	size_t n_alertmanager_urls;
 	const char *remote_write_url; /* "": none */
-	const char *external_url;     /* where people reach this server: for links in alerts */
+	const char *external_url;     /* of Grafana, for links in alerts: BASE/explore?left=…; "": none */
 };
+/* ERR_CONFIG: a URL is none. A damaged state file is logged and forgotten. */
 int ruler_new(const struct ruler_options *o, struct ruler **out, struct err *err);
 void ruler_free(struct ruler *r); /* stops, keeps the state; NULL is fine */
 
@@ -36,7 +37,8 @@ struct ruler_filter { /* absent or empty: any */
 	const struct slice *file, *group, *rule;
 	size_t n_files, n_groups, n_rules;
 };
-/* The "groups":[…] array of GET /prometheus/api/v1/rules, and the "alerts":[…] array of /prometheus/api/v1/alerts. */
+/* Append the array [ … ] of "groups" of GET /prometheus/api/v1/rules, and that of "alerts" of /prometheus/api/v1/alerts.
+ * Groups that were just written are there, not yet evaluated. */
 void ruler_groups_json(struct ruler *r, struct slice tenant, const struct ruler_filter *f, struct buf *out);
 void ruler_alerts_json(struct ruler *r, struct slice tenant, struct buf *out);
 
