@@ -11,16 +11,27 @@
 #include "model/limits.h"
 
 struct ingest;
+struct patterns;
 struct query_engine;
+struct rule_store;
+struct ruler;
 struct sched;
+struct tail_hub;
 
 #define API_VERSION "3.5.0" /* what we report as Loki's version: clients switch features on by it */
 
 /* Given to the server as its `app`; lives longer than the server. The functions are called on any thread. */
 struct api_context {
 	struct ingest *ingest;
+	struct patterns *patterns;
 	struct query_engine *engine;
 	struct sched *sched;
+	struct tail_hub *tails;
+	int64_t tail_ping_ns;
+	struct rule_store *rules;
+	struct ruler *ruler;		 /* NULL: rules are kept but not evaluated */
+	const struct slice *otlp_labels; /* resource attributes that become labels */
+	size_t n_otlp_labels;
 	const char *version;	       /* spoor's own */
 	_Atomic bool log_queries;      /* write query texts into the log */
 	_Atomic int64_t slow_query_ns; /* queries that take longer are logged; 0 = none */
@@ -32,10 +43,11 @@ struct api_context {
 	void (*status)(void *arg, struct buf *out);   /* lines for /ready?verbose */
 	void (*services)(void *arg, struct buf *out); /* lines "name => Running" */
 	void (*config)(void *arg, struct slice mode,
-		       struct buf *out);			/* YAML; mode: "", "diffs" or "defaults" */
-	void (*trace_url_template)(void *arg, struct buf *out); /* nothing if not set */
-	void (*before_metrics)(void *arg);			/* brings gauges up to date; may be NULL */
-	int (*flush)(void *arg, struct err *err);		/* heads to segments; may take long */
+		       struct buf *out); /* YAML; mode: "", "diffs" or "defaults" */
+	void (*tenant_limits)(void *arg, struct slice tenant, struct buf *out); /* YAML */
+	void (*trace_url_template)(void *arg, struct buf *out);			/* nothing if not set */
+	void (*before_metrics)(void *arg);	  /* brings gauges up to date; may be NULL */
+	int (*flush)(void *arg, struct err *err); /* heads to segments; may take long */
 	void *arg;
 };
 

@@ -2,7 +2,9 @@
  * the request take its steps. Nothing is freed inside a callback but at its end (conn_settle), since each
  * function on the way may find that the connection is over. */
 #include "api/conn.h"
+#include "api/grpc_conn.h"
 #include "api/guard.h"
+#include "api/tls.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -32,7 +34,8 @@ struct req_step {
 	const char *name;
 	const struct req_step *(*run)(struct exchange *ex);
 };
-static const struct req_step step_admit, step_body, step_handle, step_reply;
+static const struct req_step step_admit, step_authenticate, step_authenticated, step_authorize, step_body,
+	step_handle, step_reply;
 
 static void conn_process(struct conn *c);
 
@@ -45,14 +48,14 @@ static struct timeval timeval_of(int64_t ns)
 	return (struct timeval){ .tv_sec = ns / NS_PER_S, .tv_usec = (ns % NS_PER_S) / NS_PER_US };
 }
 
-static void conn_deadline(struct conn *c, int64_t ns)
+void conn_deadline(struct conn *c, int64_t ns)
 {
 	struct timeval tv = timeval_of(ns);
 
 	event_add(c->timer, &tv);
 }
 
-static void conn_set_state(struct conn *c, enum conn_state state)
+void conn_set_state(struct conn *c, enum conn_state state)
 {
 	bool was_idle = c->state == CONN_IDLE, is_idle = state == CONN_IDLE;
 
@@ -68,13 +71,14 @@ static void conn_set_state(struct conn *c, enum conn_state state)
 	}
 }
 
-static void exchange_free(struct exchange *ex)
+void exchange_free(struct exchange *ex)
 {
 	struct server *s = ex->io->server;
 
 	assert(ex->conn == NULL);
 	req_release(&ex->req, ex->reserved);
 	settings_unref(s, ex->settings);
+	auth_end(&ex->auth);
 	http1_head_fini(&ex->req.head);
 	arena_fini(&ex->req.arena);
 	buf_fini(&ex->body);
@@ -86,14 +90,14 @@ static void exchange_free(struct exchange *ex)
 	server_exchange_gone(s);
 }
 
-static void exchange_cancel(struct exchange *ex)
+void exchange_cancel(struct exchange *ex)
 {
 	pthread_mutex_lock(&ex->lock);
 	atomic_store(&ex->req.cancelled, true);
 	void (*fn)(void *) = TAKE(ex->on_cancel);
 	if (fn != NULL)
 		fn(ex->cancel_arg);
-	if (ex->on_low != NULL && ex->full) /* it waits for room that will not come */
+	if (ex->on_low != NULL && ex->full && !ex->ended) /* it waits for room that will not come */
 		ex->on_low(ex->low_arg);
 	pthread_mutex_unlock(&ex->lock);
 }
@@ -125,9 +129,15 @@ static void conn_free(struct conn *c)
 {
 	struct server *s = c->io->server;
 
+	grpc_conn_free(c);
+
 	TAILQ_REMOVE(c->state == CONN_IDLE ? &c->io->idle : &c->io->busy, c, link);
 	event_free(c->timer);
+	if (c->tls != NULL && !c->shaking)
+		tls_bev_goodbye(c->bev);
 	bufferevent_free(c->bev); /* closes the descriptor */
+	tls_unref(c->tls);
+	buf_fini(&c->tls_user);
 	http1_fini(&c->parser);
 	server_forget_addr(s, c->addr, c->addr_n);
 	free(c);
@@ -141,7 +151,7 @@ static void conn_settle(struct conn *c)
 		conn_free(c);
 }
 
-static size_t n_unsent(const struct conn *c)
+size_t conn_n_unsent(const struct conn *c)
 {
 	return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
@@ -162,7 +172,7 @@ static void conn_idle(struct conn *c)
 }
 
 /* What has come and was not used yet, as far as it lies in one piece. */
-static struct slice conn_input(struct conn *c)
+struct slice conn_input(struct conn *c)
 {
 	struct evbuffer *input = bufferevent_get_input(c->bev);
 	size_t n = evbuffer_get_contiguous_space(input);
@@ -174,6 +184,8 @@ static struct slice conn_input(struct conn *c)
 static void conn_after_answer(struct conn *c)
 {
 	if (c->close_after && !c->eof) {
+		if (c->tls != NULL)
+			tls_bev_goodbye(c->bev);
 		shutdown(c->fd, SHUT_WR);
 		conn_set_state(c, CONN_LINGER);
 		conn_deadline(c, linger_ns);
@@ -187,20 +199,21 @@ static void conn_after_answer(struct conn *c)
 }
 
 /* All of the answer was written to the connection. */
-static void conn_answered(struct conn *c)
+void conn_answered(struct conn *c)
 {
 	if (c->dead)
 		return;
-	if (n_unsent(c) > 0)
+	if (conn_n_unsent(c) > 0)
 		conn_set_state(c, CONN_OUT); /* on_write goes on; the write timeout watches */
 	else
 		conn_after_answer(c);
 }
 
-/* Small answers leave at once: a turn of the loop would cost more than the answer itself. */
-static void conn_write(struct conn *c, struct slice s)
+/* Small answers leave at once: a turn of the loop would cost more than the answer itself. (Under TLS the bytes of
+ * the socket are OpenSSL's.) */
+void conn_write(struct conn *c, struct slice s)
 {
-	if (s.n > 0 && n_unsent(c) == 0) {
+	if (s.n > 0 && c->tls == NULL && conn_n_unsent(c) == 0) {
 		ssize_t n = send(c->fd, s.p, s.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n > 0)
@@ -235,7 +248,7 @@ static void put_status_line(struct conn *c, struct buf *b, int minor, int status
 
 /* A refusal in place of an answer: what the client sends from here on cannot be understood or is not wanted.
  */
-static void conn_refuse(struct conn *c, int status, const char *reason, const char *text)
+void conn_refuse(struct conn *c, int status, const char *reason, const char *text)
 {
 	struct buf b;
 
@@ -259,7 +272,7 @@ static void conn_refuse(struct conn *c, int status, const char *reason, const ch
 
 /* ---- the request's steps ---- */
 
-static void exchange_run(struct exchange *ex)
+void exchange_run(struct exchange *ex)
 {
 	while (ex->step != NULL && !ex->waiting)
 		ex->step = ex->step->run(ex);
@@ -270,8 +283,9 @@ static void exchange_run(struct exchange *ex)
 		c->ex = NULL;
 		ex->conn = NULL;
 	}
+	bool is_call = ex->call != NULL;
 	exchange_free(ex);
-	if (c != NULL)
+	if (c != NULL && !is_call)
 		conn_answered(c);
 }
 
@@ -305,23 +319,27 @@ static size_t max_body_of(const struct exchange *ex)
 	return max > SIZE_MAX ? SIZE_MAX : (size_t)max;
 }
 
-/* Room for the declared body, or for the first piece of a chunked one. */
+/* Is there room for the declared body, or for the first piece of a chunked one? What did not come yet holds none, or a
+ * few who announce much and send little would keep everybody else out. */
 static const struct req_step *admit_body(struct exchange *ex)
 {
 	struct http1_head *h = &ex->req.head;
 	struct err err;
+	size_t n;
 
 	ex->max_body = max_body_of(ex);
 	if (h->content_length > 0 && (uint64_t)h->content_length > ex->max_body) {
 		too_large(&err, (uint64_t)h->content_length, ex->max_body);
 		return refuse(ex, "body_too_large", &err);
 	}
-	if (!req_reserve(&ex->req,
-			 h->chunked ? MIN(ex->max_body, (size_t)BODY_STEP) : (size_t)h->content_length)) {
+	n = h->chunked ? MIN(ex->max_body, (size_t)BODY_STEP) : (size_t)h->content_length;
+	if (!req_reserve(&ex->req, n)) {
 		err_set(&err, ERR_UNAVAILABLE, "too many requests in flight: ingest_memory limit: %llu bytes",
 			(unsigned long long)ex->settings->s.ingest_memory_bytes);
 		return refuse(ex, "memory", &err);
 	}
+	if (n > BODY_STEP)
+		req_release(&ex->req, n - BODY_STEP);
 	return NULL;
 }
 
@@ -348,11 +366,34 @@ static const struct req_step *redirect(struct exchange *ex, struct slice raw_pat
 	return &step_reply;
 }
 
+/* Finds the row for the decoded path, or with `escaped` for the raw one: then its names are decoded afterwards. */
+static int match_route(struct exchange *ex, bool escaped, struct slice raw, bool *path_known, struct err *err)
+{
+	static const unsigned only[LISTEN_N_KINDS] = {
+		[LISTEN_ADMIN] = ROUTE_ADMIN, [LISTEN_OTLP] = ROUTE_OTLP, [LISTEN_GRPC] = ROUTE_GRPC
+	};
+	struct req *req = &ex->req;
+	struct server *s = ex->io->server;
+	enum listener_kind on = ex->conn->kind;
+	bool no_admin = on != LISTEN_ADMIN && (on != LISTEN_MAIN || s->port[LISTEN_ADMIN] != 0);
+	struct slice param[ROUTE_MAX_PARAMS];
+
+	req->route = route_find(s->routes, s->n_routes, req->method, escaped ? raw : req->path,
+				only[on] | (escaped ? ROUTE_ESCAPED : 0),
+				(no_admin ? ROUTE_ADMIN : 0) | (on != LISTEN_GRPC ? ROUTE_GRPC : 0), param,
+				path_known);
+	for (size_t i = 0; req->route != NULL && escaped && i < ROUTE_MAX_PARAMS; i++)
+		if (param[i].p != NULL && url_unescape(&req->arena, param[i], false, &param[i], err) == -1)
+			return -1;
+	req->param = param[0];
+	req->param2 = param[1];
+	return 0;
+}
+
 /* The row of the table for this request, or the answer where there is none. */
 static const struct req_step *find_route(struct exchange *ex)
 {
 	struct req *req = &ex->req;
-	struct server *s = ex->io->server;
 	struct slice target = req->head.target;
 	size_t mark = slice_find_byte(target, '?');
 	bool path_known = false;
@@ -372,16 +413,9 @@ static const struct req_step *find_route(struct exchange *ex)
 		return refuse(ex, "bad_url", &err);
 	if (kind == URL_PATH_UNCLEAN)
 		return redirect(ex, slice_sub(target, 0, mark));
-	if (kind == URL_PATH_PLAIN) {
-		static const unsigned only[LISTEN_N_KINDS] = {
-			[LISTEN_ADMIN] = ROUTE_ADMIN, [LISTEN_OTLP] = ROUTE_OTLP
-		};
-		bool main_alone = ex->conn->kind == LISTEN_MAIN && s->port[LISTEN_ADMIN] == 0;
-
-		req->route = route_find(s->routes, s->n_routes, req->method, req->path, only[ex->conn->kind],
-					main_alone || ex->conn->kind == LISTEN_ADMIN ? 0 : ROUTE_ADMIN,
-					&req->param, &path_known);
-	}
+	if (kind != URL_PATH_NEVER &&
+	    match_route(ex, kind == URL_PATH_ESCAPED, slice_sub(target, 0, mark), &path_known, &err) == -1)
+		return refuse(ex, "bad_url", &err);
 	if (req->route != NULL)
 		return NULL;
 	if (path_known)
@@ -391,7 +425,20 @@ static const struct req_step *find_route(struct exchange *ex)
 	return &step_reply;
 }
 
-/* Everything that can be decided before the body is read. NULL: go on. */
+/* A refusal leaves the body unread, so that nothing can follow it on the connection. */
+static const struct req_step *turn_away(struct exchange *ex, const struct req_step *refusal)
+{
+	ex->refused = has_body(ex);
+	return refusal;
+}
+
+/* Operators' pages on an address of their own need no credential. */
+static bool needs_credential(const struct exchange *ex)
+{
+	return auth_mode(ex->io->server->auth) != AUTH_NONE && ex->conn->kind != LISTEN_ADMIN;
+}
+
+/* What can be decided without knowing who asks. NULL: go on. */
 static const struct req_step *admit(struct exchange *ex)
 {
 	struct req *req = &ex->req;
@@ -399,26 +446,102 @@ static const struct req_step *admit(struct exchange *ex)
 	const struct req_step *refusal;
 	struct err err;
 
-	if (guard_host(&req->head, set, slice_cstr(ex->io->server->own_name), &err) == -1)
+	/* A page cannot speak gRPC: it has no say in the frames. */
+	if (!needs_credential(ex) && ex->call == NULL &&
+	    guard_host(&req->head, set, slice_cstr(ex->io->server->own_name), &err) == -1)
 		return refuse(ex, "host", &err);
 	if ((refusal = find_route(ex)) != NULL)
 		return refusal;
 	if ((req->route->flags & ROUTE_SAME_SITE) != 0 && guard_site(&req->head, set, &err) == -1)
 		return refuse(ex, "origin", &err);
-	if ((req->route->flags & NEED_TENANT) != 0 &&
-	    guard_tenant(&req->head, set, req->route->flags, &req->tenant, &err) == -1)
-		return refuse(ex, "tenant", &err);
-	return has_body(ex) ? admit_body(ex) : NULL;
+	return NULL;
 }
 
 static const struct req_step *run_admit(struct exchange *ex)
 {
-	struct conn *c = ex->conn;
 	const struct req_step *refusal = admit(ex);
 
-	if (refusal != NULL) {
-		ex->refused = has_body(ex);
-		return refusal;
+	return refusal != NULL ? turn_away(ex, refusal) : &step_authenticate;
+}
+
+static void on_authenticated(struct auth_attempt *t)
+{
+	struct exchange *ex = (struct exchange *)((char *)t - offsetof(struct exchange, auth));
+
+	ex->finish_job.run = exchange_on_finish;
+	loop_post(ex->io->loop, &ex->finish_job);
+}
+
+static const struct req_step *run_authenticate(struct exchange *ex)
+{
+	struct conn *c = ex->conn;
+	struct auth_attempt *t = &ex->auth;
+
+	if (!needs_credential(ex) || (ex->req.route->flags & ROUTE_OPEN) != 0)
+		return &step_authorize;
+	t->authorization = req_header(&ex->req, SLICE("authorization"));
+	t->tls_user = ex->req.tls_user;
+	t->peer = ex->req.peer;
+	memcpy(t->addr, c->addr, c->addr_n);
+	t->addr_n = c->addr_n;
+	t->done = on_authenticated;
+	if (auth_begin(ex->io->server->auth, t) == AUTH_WAIT) {
+		if (ex->call == NULL)
+			conn_set_state(c, CONN_WORK);
+		ex->deferred = true;
+		ex->waiting = true; /* until exchange_on_finish */
+	}
+	return &step_authenticated;
+}
+
+static const struct req_step *run_authenticated(struct exchange *ex)
+{
+	struct auth_attempt *t = &ex->auth;
+	const char *challenge = auth_challenge(ex->io->server->auth);
+	char seconds[16];
+
+	if (ex->conn == NULL)
+		return &step_reply;
+	if (t->state == AUTH_OK) {
+		if (t->who != NULL)
+			ex->req.user = t->who->name;
+		return &step_authorize;
+	}
+	if (t->err.code == ERR_UNAUTHORIZED && challenge != NULL)
+		req_add_header(&ex->req, "WWW-Authenticate", challenge);
+	if (t->retry_after_s > 0) {
+		snprintf(seconds, sizeof(seconds), "%u", t->retry_after_s);
+		req_add_header(&ex->req, "Retry-After", seconds);
+	}
+	return turn_away(ex, refuse(ex, "credentials", &t->err));
+}
+
+/* May who asks have what is asked for, and is there room for the body? NULL: go on. */
+static const struct req_step *authorize(struct exchange *ex)
+{
+	struct req *req = &ex->req;
+	unsigned flags = req->route->flags;
+	struct err err;
+
+	if (guard_role(flags, ex->auth.who, &err) == -1)
+		return refuse(ex, "role", &err);
+	if ((flags & NEED_TENANT) != 0 &&
+	    guard_tenant_of(req_header(req, SLICE("x-scope-orgid")), &ex->settings->s, flags, ex->auth.who,
+			    &req->arena, &req->tenant, &err) == -1)
+		return refuse(ex, "tenant", &err);
+	return has_body(ex) ? admit_body(ex) : NULL;
+}
+
+static const struct req_step *run_authorize(struct exchange *ex)
+{
+	struct conn *c = ex->conn;
+	const struct req_step *refusal = authorize(ex);
+
+	if (refusal != NULL)
+		return turn_away(ex, refusal);
+	if (ex->call != NULL) {
+		ex->waiting = !grpc_call_authorized(ex); /* until its message is whole */
+		return &step_body;
 	}
 	if (has_body(ex) && ex->req.head.expect_continue)
 		conn_write(c, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -440,6 +563,8 @@ static const struct req_step *run_body(struct exchange *ex)
 	struct req *req = &ex->req;
 	struct err err;
 
+	if (ex->call != NULL && grpc_call_unpack(ex, &err) == -1)
+		return refuse(ex, "bad_body", &err);
 	req->body = ex->body.n > 0 ? buf_slice(&ex->body) : SLICE("");
 	if (has_form(req) && url_params_add(&req->params, &req->arena, req->body, &err) == -1)
 		return refuse(ex, "bad_url", &err);
@@ -448,11 +573,23 @@ static const struct req_step *run_body(struct exchange *ex)
 	return &step_handle;
 }
 
+/* No more will come from the client. A push cannot be taken back, and its sender may have closed its side alone to say
+ * that this was all (nc -N): it is answered. Anyone else has left as far as one can tell, and a query for nobody must
+ * not go on. */
+static bool outlives_eof(const struct conn *c)
+{
+	const struct exchange *ex = c->ex;
+
+	return ex != NULL && ex->protocol == NULL && ex->req.route != NULL &&
+	       (ex->req.route->flags & NEED_BODY) != 0;
+}
+
 static const struct req_step *run_handle(struct exchange *ex)
 {
 	struct conn *c = ex->conn;
 
-	conn_set_state(c, CONN_WORK);
+	if (ex->call == NULL)
+		conn_set_state(c, CONN_WORK);
 	ex->req.route->handler(&ex->req);
 	/* From here on a deferred request may be another thread's: only the loop's own fields are ours. */
 	if (!ex->deferred) {
@@ -460,7 +597,7 @@ static const struct req_step *run_handle(struct exchange *ex)
 		return &step_reply;
 	}
 	ex->waiting = true; /* until exchange_on_finish or the end of the stream */
-	if (c->eof)
+	if (c->eof && !outlives_eof(c))
 		conn_close(c);
 	return &step_reply;
 }
@@ -500,7 +637,7 @@ static void observe(struct exchange *ex, int status)
 	buf_init(&labels);
 	buf_init(&route);
 	snprintf(code, sizeof(code), "%d", status);
-	metric_label(&labels, "method", method_label(ex->req.method));
+	metric_label(&labels, "method", ex->call != NULL ? SLICE("gRPC") : method_label(ex->req.method));
 	metric_label(&labels, "route", route_label(&ex->req, &route));
 	metric_label(&labels, "status_code", slice_cstr(code));
 	metric_label(&labels, "ws", ex->protocol != NULL ? SLICE("true") : SLICE("false"));
@@ -554,7 +691,9 @@ static const struct req_step *run_reply(struct exchange *ex)
 		observe(ex, 499);
 		return NULL;
 	}
-	if (!ex->streaming)
+	if (ex->call != NULL)
+		grpc_call_reply(ex);
+	else if (!ex->streaming)
 		send_reply(ex->conn, ex);
 	else if (!ex->complete)
 		ex->conn->dead = true;
@@ -563,11 +702,14 @@ static const struct req_step *run_reply(struct exchange *ex)
 }
 
 static const struct req_step step_admit = { "admit", run_admit };
+static const struct req_step step_authenticate = { "authenticate", run_authenticate };
+static const struct req_step step_authenticated = { "authenticated", run_authenticated };
+static const struct req_step step_authorize = { "authorize", run_authorize };
 static const struct req_step step_body = { "body", run_body };
 static const struct req_step step_handle = { "handle", run_handle };
 static const struct req_step step_reply = { "reply", run_reply };
 
-static void exchange_new(struct conn *c)
+struct exchange *exchange_new(struct conn *c)
 {
 	struct exchange *ex = xcalloc(1, sizeof(*ex));
 
@@ -578,15 +720,30 @@ static void exchange_new(struct conn *c)
 	pthread_mutex_init(&ex->lock, NULL);
 	memcpy(ex->peer, c->peer, sizeof(ex->peer));
 	arena_init(&ex->req.arena);
-	http1_head_take(&c->parser, &ex->req.head);
 	ex->req.app = c->io->server->app;
-	ex->req.method = ex->req.head.method;
-	ex->req.path = ex->req.head.target; /* until it is decoded */
 	ex->req.query = SLICE("");
 	ex->req.peer = slice_cstr(ex->peer);
+	if (c->tls_user.n > 0)
+		ex->req.tls_user = arena_dup(&ex->req.arena, buf_slice(&c->tls_user));
 	ex->req.start_ns = c->since_ns;
+	return ex;
+}
+
+void exchange_start(struct exchange *ex)
+{
 	ex->step = &step_admit;
+	exchange_run(ex);
+}
+
+static void conn_begin_request(struct conn *c)
+{
+	struct exchange *ex = exchange_new(c);
+
+	http1_head_take(&c->parser, &ex->req.head);
+	ex->req.method = ex->req.head.method;
+	ex->req.path = ex->req.head.target; /* until it is decoded */
 	c->ex = ex;
+	exchange_start(ex);
 }
 
 /* Continues a request that someone has answered, possibly after its client has left. */
@@ -597,10 +754,13 @@ static void exchange_resume(struct exchange *ex)
 	ex->waiting = false;
 	ex->deferred = false; /* the loop's again */
 	exchange_run(ex);
-	if (c != NULL) {
+	if (c == NULL)
+		return;
+	if (c->grpc != NULL)
+		grpc_conn_go_on(c);
+	else
 		conn_process(c);
-		conn_settle(c);
-	}
+	conn_settle(c);
 }
 
 void exchange_on_finish(struct loop_job *job)
@@ -674,8 +834,8 @@ static void stream_chunk(struct conn *c, struct exchange *ex, struct slice s, bo
 /* Under ex->lock: what the owner may know of the queue, and the call that wakes it. */
 static void stream_measure(struct exchange *ex)
 {
-	ex->n_on_wire = ex->conn != NULL ? n_unsent(ex->conn) : 0;
-	if (ex->full && ex->pending.n + ex->n_on_wire <= REQ_STREAM_LOW) {
+	ex->n_on_wire = ex->conn != NULL ? conn_n_unsent(ex->conn) : 0;
+	if (ex->full && ex->pending.n + ex->n_on_wire <= exchange_low(ex)) {
 		ex->full = false;
 		if (ex->on_low != NULL && !ex->ended)
 			ex->on_low(ex->low_arg);
@@ -694,7 +854,7 @@ void exchange_on_stream(struct loop_job *job)
 	ex->posted = false;
 	pthread_mutex_unlock(&ex->lock);
 	if (c != NULL) {
-		bufferevent_setwatermark(c->bev, EV_WRITE, ended ? 0 : REQ_STREAM_LOW, 0);
+		bufferevent_setwatermark(c->bev, EV_WRITE, ended ? 0 : exchange_low(ex), 0);
 		if (ex->protocol != NULL)
 			stream_upgraded(c, ex, buf_slice(&b));
 		else
@@ -712,6 +872,22 @@ void exchange_on_stream(struct loop_job *job)
 
 /* ---- from the socket ---- */
 
+/* Sets memory aside for n more bytes of the body, with some ahead. False: the request was refused. */
+static bool body_room(struct conn *c, size_t n)
+{
+	struct exchange *ex = c->ex;
+	size_t most = ex->req.head.chunked ? ex->max_body : (size_t)ex->req.head.content_length;
+
+	while (ex->body.n + n > ex->reserved) {
+		assert(ex->body.n + n <= most);
+		if (req_reserve(&ex->req, MIN(MAX((size_t)ex->reserved, n), most - (size_t)ex->reserved)))
+			continue;
+		conn_refuse(c, 503, "memory", "too many requests in flight: ingest_memory limit");
+		return false;
+	}
+	return true;
+}
+
 static void add_body(struct conn *c, struct slice data)
 {
 	struct exchange *ex = c->ex;
@@ -722,22 +898,14 @@ static void add_body(struct conn *c, struct slice data)
 		conn_refuse(c, 413, "body_too_large", err.msg);
 		return;
 	}
-	while (ex->body.n + data.n >
-	       ex->reserved) /* only a chunked body grows past what was set aside for it */
-		if (!req_reserve(&ex->req, MAX(ex->reserved, data.n))) {
-			conn_refuse(c, 503, "memory", "too many requests in flight: ingest_memory limit");
-			return;
-		}
-	buf_add(&ex->body, data);
+	if (body_room(c, data.n))
+		buf_add(&ex->body, data);
 }
 
 static void conn_handle(struct conn *c, enum http1_event event)
 {
 	switch (event) {
-	case HTTP1_HEAD:
-		exchange_new(c);
-		exchange_run(c->ex);
-		break;
+	case HTTP1_HEAD: conn_begin_request(c); break;
 	case HTTP1_DONE:
 		c->ex->waiting = false;
 		exchange_run(c->ex);
@@ -795,8 +963,8 @@ static void conn_recv_body(struct conn *c)
 {
 	size_t total = 0;
 
-	while (conn_reads(c) && c->state == CONN_BODY && !c->ex->req.head.chunked && c->parser.left > 0 &&
-	       total < MAX_RECV_BYTES) {
+	while (c->tls == NULL && conn_reads(c) && c->state == CONN_BODY && !c->ex->req.head.chunked &&
+	       c->parser.left > 0 && total < MAX_RECV_BYTES) {
 		struct buf *b = &c->ex->body;
 		size_t whole = (size_t)c->ex->req.head.content_length;
 
@@ -804,6 +972,8 @@ static void conn_recv_body(struct conn *c)
 			b->cap = MIN(whole, MAX(2 * b->cap, (size_t)BODY_STEP));
 			b->p = xrealloc(b->p, b->cap);
 		}
+		if (!body_room(c, MIN(whole, b->cap) - b->n))
+			return;
 		ssize_t n = recv(c->fd, b->p + b->n, MIN(whole, b->cap) - b->n, MSG_DONTWAIT);
 		if (n <= 0)
 			return; /* nothing yet; the end and errors are libevent's to report */
@@ -841,6 +1011,11 @@ static void on_read(struct bufferevent *bev, void *arg)
 {
 	struct conn *c = arg;
 
+	if (c->grpc != NULL) {
+		grpc_conn_read(c);
+		conn_settle(c);
+		return;
+	}
 	if (c->state == CONN_LINGER)
 		evbuffer_drain(bufferevent_get_input(bev), evbuffer_get_length(bufferevent_get_input(bev)));
 	conn_process(c);
@@ -860,11 +1035,51 @@ static void on_write(struct bufferevent *bev, void *arg)
 		stream_measure(c->ex);
 		pthread_mutex_unlock(&c->ex->lock);
 	}
-	if (c->state == CONN_OUT && n_unsent(c) == 0) {
+	if (c->state == CONN_OUT && conn_n_unsent(c) == 0) {
 		conn_after_answer(c);
 		conn_process(c);
+	} else if (c->grpc != NULL && !c->shaking) {
+		grpc_conn_go_on(c);
 	}
 	conn_settle(c);
+}
+
+/* HTTP on a port for TLS: the one case where a person needs a hint. TLS is over, so the socket is free. */
+static void say_plain_http(struct conn *c)
+{
+	static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+				     "X-Content-Type-Options: nosniff\r\nContent-Length: 35\r\n"
+				     "Connection: close\r\n\r\nthis port speaks TLS: use https://\n";
+	char sink[4096];
+
+	send(c->fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(c->fd, SHUT_WR);
+	for (int i = 0; i < 16 && recv(c->fd, sink, sizeof(sink), MSG_DONTWAIT) > 0; i++)
+		; /* unread bytes would turn the close into a reset */
+}
+
+/* The end of the TLS handshake. */
+static void conn_shaken(struct conn *c, short what)
+{
+	bool plain_http;
+
+	if ((what & BEV_EVENT_CONNECTED) != 0) {
+		c->shaking = false;
+		tls_bev_user(c->bev, &c->tls_user);
+		if (c->grpc != NULL) {
+			grpc_conn_go_on(c);
+			return;
+		}
+		conn_idle(c);
+		conn_process(c);
+		return;
+	}
+	refused_count("tls_handshake");
+	const char *why = tls_bev_error(c->bev, &plain_http);
+	log_debug("TLS handshake failed", KV("peer", c->peer), KV("why", why));
+	if (plain_http)
+		say_plain_http(c);
+	conn_close(c);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -872,7 +1087,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct conn *c = arg;
 
 	(void)bev;
-	if ((what & BEV_EVENT_EOF) != 0 && c->state == CONN_OUT)
+	if (c->shaking)
+		conn_shaken(c, what);
+	else if ((what & BEV_EVENT_EOF) != 0 && c->grpc == NULL &&
+		 (c->state == CONN_OUT || (c->state == CONN_WORK && outlives_eof(c))))
 		c->eof = true; /* it may still read what it has asked for */
 	else
 		conn_close(c);
@@ -895,6 +1113,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (c->grpc != NULL && !c->shaking && c->state != CONN_OUT && c->state != CONN_LINGER) {
+		grpc_conn_timer(c);
+		conn_settle(c);
+		return;
+	}
 	switch (c->state) {
 	case CONN_HEAD: conn_refuse(c, 408, "header_timeout", "request head took too long"); break;
 	case CONN_BODY:
@@ -938,10 +1161,15 @@ int conn_new(struct io *io, int fd, const struct sockaddr *sa, enum listener_kin
 	if (getnameinfo(sa, sa_n, c->peer, sizeof(c->peer), NULL, 0, NI_NUMERICHOST) != 0)
 		snprintf(c->peer, sizeof(c->peer), "unknown");
 	c->timer = event_new(base, -1, 0, on_timer, c);
-	c->bev = c->timer != NULL ? bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
+	bool ok = c->timer != NULL && (kind != LISTEN_GRPC || grpc_conn_new(c) == 0);
+	if (ok && set->s.tls != NULL)
+		c->bev = tls_bev_new(set->s.tls, base, fd, kind == LISTEN_GRPC);
+	else if (ok)
+		c->bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (c->bev == NULL) {
 		if (c->timer != NULL)
 			event_free(c->timer);
+		grpc_conn_free(c);
 		settings_unref(io->server, set);
 		free(c);
 		return -1;
@@ -952,7 +1180,12 @@ int conn_new(struct io *io, int fd, const struct sockaddr *sa, enum listener_kin
 	bufferevent_set_timeouts(c->bev, NULL, &stall);
 	bufferevent_set_max_single_write(c->bev, 1 << 20);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-	conn_deadline(c, set->s.idle_timeout_ns);
+	c->tls = tls_ref(set->s.tls);
+	c->shaking = c->tls != NULL;
+	if (c->shaking)
+		conn_deadline(c, set->s.handshake_timeout_ns);
+	else
+		conn_deadline(c, c->grpc != NULL ? set->s.header_timeout_ns : set->s.idle_timeout_ns);
 	settings_unref(io->server, set);
 	return 0;
 }
@@ -967,7 +1200,22 @@ void conn_close_idle(struct io *io, size_t most)
 
 void conn_drain_all(struct io *io)
 {
-	conn_close_idle(io, SIZE_MAX);
+	struct conn *c, *next;
+
+	while ((c = TAILQ_FIRST(&io->idle)) != NULL) {
+		if (c->grpc != NULL && !c->shaking)
+			grpc_conn_drain(c); /* no longer idle */
+		else
+			conn_close(c);
+		conn_settle(c);
+	}
+	for (c = TAILQ_FIRST(&io->busy); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->grpc != NULL) {
+			grpc_conn_drain(c);
+			conn_settle(c);
+		}
+	}
 }
 
 void conn_kill_all(struct io *io)

@@ -15,10 +15,13 @@
 #include "base/map.h"
 #include "base/metrics.h"
 #include "base/vec.h"
+#include "api/auth.h"
 #include "api/req.h"
 #include "api/server.h"
 
 struct bufferevent;
+struct grpc_call;
+struct grpc_conn;
 struct event;
 
 /* Settings are swapped whole; whoever uses them holds a reference. */
@@ -57,6 +60,7 @@ struct server {
 	const struct route *routes;
 	size_t n_routes;
 	void *app;
+	struct auth *auth; /* NULL: no authentication */
 	VEC(struct io *) ios;
 	VEC(struct listen_fd) fds;
 	unsigned port[LISTEN_N_KINDS];
@@ -97,7 +101,11 @@ struct conn {
 	bool paused;	  /* reading */
 	bool eof;	  /* the client will send no more */
 	bool dead;	  /* freed when the callback is over */
-	char addr[16];	  /* the key in server.addrs */
+	bool shaking;	  /* hands with TLS; as CONN_IDLE */
+	struct tls *tls;  /* NULL: plain; then the socket may also be used past the bufferevent */
+	struct buf tls_user;
+	struct grpc_conn *grpc; /* NULL: HTTP/1 */
+	char addr[16];		/* the key in server.addrs */
 	size_t addr_n;
 	char peer[64];
 };
@@ -105,12 +113,14 @@ struct conn {
 struct exchange {
 	struct req req; /* first: a req is its exchange */
 	struct io *io;
-	struct conn *conn; /* NULL: the client is gone */
+	struct conn *conn;	/* NULL: the client is gone */
+	struct grpc_call *call; /* NULL: HTTP/1 */
 	struct settings *settings;
 	const struct req_step *step;
 	bool waiting;
 	bool refused; /* the body is unread: close after the answer */
 	bool deferred;
+	struct auth_attempt auth;
 	size_t max_body;
 	uint64_t reserved; /* of server.memory_used */
 	struct buf body;
@@ -129,7 +139,8 @@ struct exchange {
 	void (*on_data)(void *arg, struct slice bytes);
 	void *data_arg;
 	struct loop_job stream_job;
-	pthread_mutex_t lock; /* protects what follows */
+	size_t stream_high, stream_low; /* 0: the default */
+	pthread_mutex_t lock;		/* protects what follows */
 	void (*on_cancel)(void *arg);
 	void *cancel_arg;
 	struct buf pending; /* of the stream */
@@ -138,6 +149,16 @@ struct exchange {
 	void (*on_low)(void *arg);
 	void *low_arg;
 };
+
+static inline size_t exchange_high(const struct exchange *ex)
+{
+	return ex->stream_high != 0 ? ex->stream_high : REQ_STREAM_HIGH;
+}
+
+static inline size_t exchange_low(const struct exchange *ex)
+{
+	return ex->stream_high != 0 ? ex->stream_low : REQ_STREAM_LOW;
+}
 
 /* server.c */
 struct settings *settings_ref(struct server *s);
@@ -151,7 +172,20 @@ void server_exchange_gone(struct server *s);
 const char *io_date(struct io *io);
 void refused_count(const char *reason);
 
-/* conn.c */
+/* conn.c; for grpc_conn.c, too */
+void conn_deadline(struct conn *c, int64_t ns);
+void conn_set_state(struct conn *c, enum conn_state state);
+size_t conn_n_unsent(const struct conn *c);
+struct slice conn_input(
+	struct conn *c); /* what has come and was not used yet, as far as it lies in one piece */
+void conn_write(struct conn *c, struct slice s);
+void conn_answered(struct conn *c); /* all of the answer was written */
+void conn_refuse(struct conn *c, int status, const char *reason, const char *text);
+struct exchange *exchange_new(struct conn *c); /* the head is the caller's to fill in */
+void exchange_start(struct exchange *ex);      /* takes the first steps; ex may be gone afterwards */
+void exchange_run(struct exchange *ex);	       /* takes the next ones */
+void exchange_cancel(struct exchange *ex);     /* of a deferred one: tells its owner */
+void exchange_free(struct exchange *ex);
 int conn_new(struct io *io, int fd, const struct sockaddr *sa, enum listener_kind kind, const char *addr,
 	     size_t addr_n);
 void conn_close_idle(struct io *io, size_t most);

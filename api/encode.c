@@ -427,6 +427,54 @@ int encode_result(struct buf *b, const struct query_result *r, struct slice flag
 	return 0;
 }
 
+static void put_legacy_entry(struct json_out *j, int64_t ts, struct slice line)
+{
+	json_open(j, '{');
+	json_key(j, "ts");
+	json_sep(j);
+	buf_putc(j->b, '"');
+	clock_format_rfc3339(j->b, ts, true);
+	buf_putc(j->b, '"');
+	json_key(j, "line");
+	json_sep(j);
+	json_quote(j->b, line, true);
+	json_close(j, '}');
+}
+
+int encode_legacy(struct buf *b, const struct query_result *r, struct query_control *c, struct err *err)
+{
+	struct encoder e = { .j = { .b = b }, .control = c };
+	struct json_out *j = &e.j;
+	struct buf labels;
+	int rc = 0;
+
+	buf_init(&labels);
+	json_open(j, '{');
+	json_key(j, "streams");
+	json_open(j, '[');
+	for (size_t i = 0; i < r->n_streams && rc == 0; i++) {
+		const struct result_stream *s = &r->stream[i];
+
+		buf_reset(&labels);
+		labels_format(&labels, s->labels);
+		json_open(j, '{');
+		json_key(j, "labels");
+		json_str(j, buf_slice(&labels));
+		json_key(j, "entries");
+		json_open(j, '[');
+		for (size_t k = 0; k < s->n && (rc = check(&e, err)) == 0; k++)
+			put_legacy_entry(j, s->entry[k].ts, s->entry[k].line);
+		json_close(j, ']');
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	put_stats(j, &r->stats);
+	json_close(j, '}');
+	buf_putc(b, '\n');
+	buf_fini(&labels);
+	return rc;
+}
+
 /* ---- labels, series, statistics ---- */
 
 static void open_success(struct json_out *j)
@@ -558,4 +606,47 @@ int encode_trace(struct buf *b, const struct trace_result *r, struct slice url, 
 		json_put_null(j);
 	close_body(j);
 	return 0;
+}
+
+/* ---- live tails ---- */
+
+void encode_flags(struct buf *b, struct slice flags)
+{
+	put_flags(&(struct json_out){ .b = b, .comma = true }, flags);
+}
+
+static void put_legacy_labels(struct json_out *j, struct labels l)
+{
+	struct buf text;
+
+	buf_init(&text);
+	labels_format(&text, l);
+	json_str(j, buf_slice(&text));
+	buf_fini(&text);
+}
+
+void encode_tail(struct buf *b, enum tail_format format, const struct tail_entry *entry, size_t *labels_off,
+		 size_t *labels_n)
+{
+	const struct result_entry values = { entry->ts, entry->line, entry->meta, entry->parsed };
+	struct encoder e = { .j = { .b = b }, .categorize = format == TAIL_CATEGORIZED };
+	bool legacy = format == TAIL_LEGACY;
+	size_t begin = b->n;
+
+	json_open(&e.j, '{');
+	json_key(&e.j, legacy ? "labels" : "stream");
+	*labels_off = b->n - begin;
+	if (legacy)
+		put_legacy_labels(&e.j, entry->labels);
+	else
+		put_labels(&e.j, entry->labels);
+	*labels_n = b->n - begin - *labels_off;
+	json_key(&e.j, legacy ? "entries" : "values");
+	json_open(&e.j, '[');
+	if (legacy)
+		put_legacy_entry(&e.j, entry->ts, entry->line);
+	else
+		put_entry(&e, &values);
+	json_close(&e.j, ']');
+	json_close(&e.j, '}');
 }

@@ -7,14 +7,23 @@
 #include "base/buf.h"
 #include "query/meta.h"
 #include "query/query.h"
+#include "query/tail.h"
 #include "query/trace.h"
 
 /* flags: the text of X-Loki-Response-Encoding-Flags, absent if not sent. -1: cancelled or out of time; b is
  * then cut anywhere. */
 int encode_result(struct buf *b, const struct query_result *r, struct slice flags, struct query_control *c,
 		  struct err *err);
+/* Streams as /api/prom/query gives them. */
+int encode_legacy(struct buf *b, const struct query_result *r, struct query_control *c, struct err *err);
 /* Does the header's text ask for structured metadata and parsed labels apart from the stream's labels? */
 bool encode_wants_categories(struct slice flags);
+
+/* ,"encodingFlags":[…]; nothing if there are none. */
+void encode_flags(struct buf *b, struct slice flags);
+/* One entry of a tail, as a stream object of its own; a tail_encode_fn. */
+void encode_tail(struct buf *b, enum tail_format format, const struct tail_entry *e, size_t *labels_off,
+		 size_t *labels_n);
 
 void encode_strings(struct buf *b, const struct slice *v,
 		    size_t n); /* {"status":"success","data":[…]}; no data if n is 0 */

@@ -1,11 +1,12 @@
 #include "api/guard.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "model/tenant.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-enum { MAX_TENANT = 150, MAX_SHOWN = 256 };
+enum { MAX_TENANT = 150, MAX_TENANTS = 256, MAX_SHOWN = 256 };
 
 static struct slice shown(struct slice s)
 {
@@ -52,6 +53,12 @@ static int check_tenant(struct slice id, struct err *err)
 
 static int check_tenants(struct slice ids, struct err *err)
 {
+	size_t n = 1;
+
+	for (size_t i = 0; i < ids.n; i++)
+		n += ids.p[i] == '|';
+	if (n > MAX_TENANTS)
+		return err_set(err, ERR_BAD_REQUEST, "too many tenants at once: %zu > %d", n, MAX_TENANTS);
 	for (size_t bar = 0; bar != SLICE_NONE; ids = slice_from(ids, bar + 1)) {
 		bar = slice_find_byte(ids, '|');
 		if (check_tenant(slice_sub(ids, 0, bar), err) == -1)
@@ -62,23 +69,112 @@ static int check_tenants(struct slice ids, struct err *err)
 	return 0;
 }
 
-int guard_tenant(const struct http1_head *h, const struct server_settings *s, unsigned flags,
-		 struct slice *tenant, struct err *err)
+static int check_header(struct slice id, const struct server_settings *s, unsigned flags, struct err *err)
 {
-	if (!s->multi_tenant) {
-		*tenant = SLICE("fake");
-		return 0;
-	}
-	struct slice id = http1_header_get(h, SLICE("x-scope-orgid"));
 	if (id.n == 0)
 		return err_set(err, ERR_UNAUTHORIZED, "no org id");
 	bool several = slice_find_byte(id, '|') != SLICE_NONE;
 	if (several && (flags & ROUTE_MULTI_TENANT) == 0)
 		return err_set(err, ERR_BAD_REQUEST, "multiple org IDs present");
-	if ((several && s->multi_tenant_queries ? check_tenants(id, err) : check_tenant(id, err)) == -1)
+	return several && s->multi_tenant_queries ? check_tenants(id, err) : check_tenant(id, err);
+}
+
+int guard_tenant(const struct http1_head *h, const struct server_settings *s, unsigned flags,
+		 struct slice *tenant, struct err *err)
+{
+	struct slice id =
+		s->multi_tenant ? http1_header_get(h, SLICE("x-scope-orgid")) : SLICE(TENANT_DEFAULT);
+
+	if (s->multi_tenant && check_header(id, s, flags, err) == -1)
 		return -1;
 	*tenant = id;
 	return 0;
+}
+
+static int cmp_slice(const void *a, const void *b)
+{
+	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* "b|a|b" -> a, b */
+static size_t split_tenants(struct slice ids, struct slice v[MAX_TENANTS])
+{
+	size_t n = 0, unique = 0;
+
+	for (size_t bar = 0; bar != SLICE_NONE; ids = slice_from(ids, bar + 1)) {
+		bar = slice_find_byte(ids, '|');
+		v[n++] = slice_sub(ids, 0, bar);
+		if (bar == SLICE_NONE)
+			break;
+	}
+	qsort(v, n, sizeof(*v), cmp_slice);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || !slice_eq(v[i], v[i - 1]))
+			v[unique++] = v[i];
+	return unique;
+}
+
+static struct slice join_tenants(const struct slice *v, size_t n, struct arena *a)
+{
+	struct buf b;
+
+	buf_init(&b);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buf_putc(&b, '|');
+		buf_add(&b, v[i]);
+	}
+	struct slice joined = arena_dup(a, buf_slice(&b));
+	buf_fini(&b);
+	return joined;
+}
+
+int guard_tenant_of(struct slice header, const struct server_settings *s, unsigned flags,
+		    const struct credential *who, struct arena *a, struct slice *tenant, struct err *err)
+{
+	struct slice part[MAX_TENANTS], id = header;
+	size_t n = 1;
+
+	if (!s->multi_tenant)
+		id = SLICE(TENANT_DEFAULT);
+	else if (id.p == NULL && who != NULL && who->n_tenants == 1 && !who->all_tenants)
+		id = who->tenants[0];
+	if (s->multi_tenant && check_header(id, s, flags, err) == -1)
+		return -1;
+	part[0] = id;
+	if (slice_find_byte(id, '|') != SLICE_NONE)
+		n = split_tenants(id, part);
+	for (size_t i = 0; i < n; i++)
+		if (who != NULL && !credential_may_use(who, part[i]))
+			return err_set(err, ERR_FORBIDDEN, "tenant '%.*s' is not one of this credential's",
+				       SLICE_ARG(part[i]));
+	*tenant = n == 1 ? part[0] : join_tenants(part, n, a);
+	return 0;
+}
+
+int guard_role(unsigned flags, const struct credential *who, struct err *err)
+{
+	static const struct {
+		unsigned role;
+		const char *name;
+	} names[] = { { ROLE_WRITE, "write" },
+		      { ROLE_READ, "read" },
+		      { ROLE_DELETE, "delete" },
+		      { ROLE_ADMIN, "admin" } };
+	unsigned needed = flags & ROLE_ANY;
+	struct buf b;
+
+	if (needed == 0)
+		needed = ROLE_ADMIN;
+	if (who == NULL || (who->roles & needed) != 0)
+		return 0;
+	buf_init(&b);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if ((needed & names[i].role) != 0)
+			buf_printf(&b, "%s%s", b.n > 0 ? " or " : "", names[i].name);
+	err_set(err, ERR_FORBIDDEN, "this takes a credential with the role %.*s", SLICE_ARG(buf_slice(&b)));
+	buf_fini(&b);
+	return -1;
 }
 
 /* The host without port, brackets and final dot. */
@@ -142,17 +238,23 @@ int guard_host(const struct http1_head *h, const struct server_settings *s, stru
 	return err_set(err, ERR_FORBIDDEN, "host '%.*s' is not in allowed_hosts", SLICE_ARG(shown(name)));
 }
 
+/* Browsers add a Basic (or Digest, Negotiate) authorization by themselves once they know it, whichever page asks. */
+static bool is_bearer(struct slice authorization)
+{
+	return slice_eq_nocase(slice_sub(authorization, 0, 7), SLICE("bearer "));
+}
+
 /* A header that a page of another site could not set without being asked first. */
 static bool has_own_header(const struct http1_head *h)
 {
-	static const struct slice names[] = { { "x-scope-orgid", 13 },
-					      { "authorization", 13 },
-					      { "x-spoor-request", 15 } };
+	static const struct slice names[] = { { "x-scope-orgid", 13 }, { "x-spoor-request", 15 } };
 
 	for (size_t i = 0; i < h->n_headers; i++) {
 		struct slice name = h->header[i].name;
 
 		if (slice_eq_nocase(slice_sub(name, 0, 10), SLICE("x-grafana-")))
+			return true;
+		if (slice_eq_nocase(name, SLICE("authorization")) && is_bearer(h->header[i].value))
 			return true;
 		for (size_t k = 0; k < ARRAY_LEN(names); k++)
 			if (slice_eq_nocase(name, names[k]))

@@ -106,6 +106,14 @@ static void on_cancel(void *arg)
 	atomic_store(&job->control.cancelled, true);
 }
 
+static void reply(const struct job *job, struct buf *body)
+{
+	if (job->status != 0)
+		req_reply(job->req, job->status, job->content_type, body);
+	else
+		req_reply(job->req, body->n > 0 ? 200 : 204, body->n > 0 ? JOB_JSON : NULL, body);
+}
+
 static void run(struct sched_job *sched_job, const struct err *refused)
 {
 	struct job *job = (struct job *)sched_job; /* its first member */
@@ -120,7 +128,7 @@ static void run(struct sched_job *sched_job, const struct err *refused)
 	}
 	buf_init(&body);
 	if (job->work(job, &body, &err) == 0)
-		req_reply(req, body.n > 0 ? 200 : 204, body.n > 0 ? JOB_JSON : NULL, &body);
+		reply(job, &body);
 	else
 		job_refuse(job, &err);
 	buf_fini(&body);

@@ -24,6 +24,8 @@ struct job {
 	int64_t started_mono_ns;
 	/* On a worker. Fills body; err on failure. */
 	int (*work)(struct job *job, struct buf *body, struct err *err);
+	int status; /* of a successful answer, and its type; 0: 200 or 204, JSON */
+	const char *content_type;
 	struct params_query query; /* what work needs; which part depends on the endpoint */
 	struct slice name;
 	struct slice *selector;

@@ -217,6 +217,15 @@ static void post_stream(struct exchange *ex)
 	loop_post(ex->io->loop, &ex->stream_job);
 }
 
+void req_stream_limits(struct req *req, size_t high, size_t low)
+{
+	struct exchange *ex = exchange_of(req);
+
+	assert(!ex->streaming && low < high);
+	ex->stream_high = high;
+	ex->stream_low = low;
+}
+
 void req_stream_start(struct req *req, int status, const char *content_type, void (*on_low)(void *arg),
 		      void *arg)
 {
@@ -254,7 +263,7 @@ enum req_stream req_stream_write(struct req *req, struct slice s)
 		return REQ_STREAM_GONE;
 	pthread_mutex_lock(&ex->lock);
 	buf_add(&ex->pending, s);
-	if (ex->pending.n + ex->n_on_wire >= REQ_STREAM_HIGH)
+	if (ex->pending.n + ex->n_on_wire >= exchange_high(ex))
 		ex->full = true;
 	bool full = ex->full;
 	if (ex->pending.n > 0)

@@ -28,12 +28,15 @@ struct req {
 	const struct route *route;
 	void *app; /* of server_options */
 	struct slice method;
-	struct slice path;   /* decoded */
-	struct slice param;  /* the :name segment of the route, decoded, not empty; absent if it has none */
-	struct slice query;  /* as sent, without the '?'; "" if there is none */
-	struct slice tenant; /* with NEED_TENANT */
-	struct slice body;   /* as sent: not decompressed */
-	struct slice peer;   /* the client's address, as text */
+	struct slice path;     /* decoded */
+	struct slice param;    /* the :name segment of the route, decoded, not empty; absent if it has none */
+	struct slice param2;   /* the second one */
+	struct slice query;    /* as sent, without the '?'; "" if there is none */
+	struct slice tenant;   /* with NEED_TENANT */
+	struct slice body;     /* as sent: not decompressed */
+	struct slice peer;     /* the client's address, as text */
+	struct slice user;     /* the name of its credential; absent where requests are not authenticated */
+	struct slice tls_user; /* by its verified certificate (tls.h); absent if it gave none */
 	struct url_params params; /* of the URL and, with NEED_FORM, of the body; the body's first */
 	struct http1_head head;
 	struct arena arena; /* lives as long as the request */
@@ -77,6 +80,9 @@ void req_finish_from_any_thread(struct req *req); /* sends the reply; req is gon
 void req_on_cancel(struct req *req, void (*fn)(void *arg), void *arg);
 
 enum { REQ_STREAM_HIGH = 1 << 20, REQ_STREAM_LOW = 256 << 10 }; /* bytes not yet taken by the client */
+
+/* Other limits for this stream; before it starts. */
+void req_stream_limits(struct req *req, size_t high, size_t low);
 
 enum req_stream { REQ_STREAM_OK, REQ_STREAM_FULL, REQ_STREAM_GONE };
 

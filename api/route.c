@@ -14,26 +14,41 @@ static bool has_method(const char *methods, struct slice method)
 	return false;
 }
 
-static bool has_path(const char *pattern, struct slice path, struct slice *param)
+/* Cuts the first segment and its slash off; rest must begin with one. */
+static struct slice next_segment(struct slice *rest)
+{
+	struct slice tail = slice_from(*rest, 1);
+	size_t slash = slice_find_byte(tail, '/');
+
+	*rest = slice_from(tail, slash == SLICE_NONE ? tail.n : slash);
+	return slice_sub(tail, 0, slash);
+}
+
+static bool has_path(const char *pattern, struct slice path, struct slice param[ROUTE_MAX_PARAMS])
 {
 	struct slice pat = slice_cstr(pattern);
-	size_t colon = slice_find_byte(pat, ':');
+	size_t n = 0;
 
-	*param = (struct slice){ NULL, 0 };
-	if (colon == SLICE_NONE)
-		return slice_eq(pat, path);
-	struct slice tail = slice_from(pat, colon);
-	size_t slash = slice_find_byte(tail, '/');
-	tail = slice_from(tail, slash == SLICE_NONE ? tail.n : slash);
-	if (path.n <= colon + tail.n || !slice_starts(path, slice_sub(pat, 0, colon)) ||
-	    !slice_ends(path, tail))
-		return false;
-	*param = slice_sub(path, colon, path.n - colon - tail.n);
-	return slice_find_byte(*param, '/') == SLICE_NONE;
+	for (size_t i = 0; i < ROUTE_MAX_PARAMS; i++)
+		param[i] = (struct slice){ NULL, 0 };
+	while (pat.n > 0 && path.n > 0 && path.p[0] == '/') {
+		struct slice want = next_segment(&pat), have = next_segment(&path);
+
+		if (want.n == 0 || want.p[0] != ':') {
+			if (!slice_eq(want, have))
+				return false;
+		} else if (have.n > 0) {
+			param[n++] = have;
+		} else {
+			return false;
+		}
+	}
+	return pat.n == 0 && path.n == 0;
 }
 
 const struct route *route_find(const struct route *routes, size_t n, struct slice method, struct slice path,
-			       unsigned must, unsigned must_not, struct slice *param, bool *path_known)
+			       unsigned must, unsigned must_not, struct slice param[ROUTE_MAX_PARAMS],
+			       bool *path_known)
 {
 	*path_known = false;
 	for (size_t i = 0; i < n; i++) {
@@ -53,13 +68,14 @@ void route_check(const struct route *routes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct slice path = slice_cstr(routes[i].path);
-		size_t colon = slice_find_byte(path, ':');
+		size_t n_params = 0;
 
 		assert(path.n > 0 && path.p[0] == '/' && routes[i].handler != NULL &&
 		       *routes[i].methods != '\0');
-		if (colon != SLICE_NONE) {
-			assert(path.p[colon - 1] == '/');
-			assert(slice_find_byte(slice_from(path, colon + 1), ':') == SLICE_NONE);
+		for (size_t k = 1; k < path.n; k++) {
+			assert(path.p[k] != ':' || path.p[k - 1] == '/');
+			n_params += path.p[k] == ':';
 		}
+		assert(n_params <= ROUTE_MAX_PARAMS);
 	}
 }

@@ -1,5 +1,6 @@
 #include "api/server.h"
 #include "api/conn.h"
+#include "api/tls.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -45,6 +46,8 @@ void server_options_init(struct server_options *o)
 			.body_timeout_ns = 5 * NS_PER_MIN,
 			.idle_timeout_ns = 120 * NS_PER_S,
 			.write_stall_ns = 30 * NS_PER_S,
+			.handshake_timeout_ns = 10 * NS_PER_S,
+			.max_decoded_bytes = 256 << 20,
 		},
 	};
 }
@@ -74,6 +77,7 @@ static struct settings *settings_new(const struct server_settings *from)
 	set->s = *from;
 	set->s.allowed_hosts = dup_list(from->allowed_hosts, from->n_allowed_hosts);
 	set->s.allowed_origins = dup_list(from->allowed_origins, from->n_allowed_origins);
+	tls_ref(set->s.tls);
 	set->n_refs = 1;
 	return set;
 }
@@ -96,6 +100,7 @@ void settings_unref(struct server *s, struct settings *set)
 		return;
 	free_list(set->s.allowed_hosts, set->s.n_allowed_hosts);
 	free_list(set->s.allowed_origins, set->s.n_allowed_origins);
+	tls_unref(set->s.tls);
 	free(set);
 }
 
@@ -538,6 +543,7 @@ int server_new(const struct server_options *o, const struct route *routes, size_
 	s->routes = routes;
 	s->n_routes = n_routes;
 	s->app = o->app;
+	s->auth = o->auth;
 	s->fd_max = descriptor_limit(o->fd_reserve);
 	if (gethostname(s->own_name, sizeof(s->own_name) - 1) == -1)
 		s->own_name[0] = '\0';

@@ -9,6 +9,8 @@
 #include "api/route.h"
 
 /* What a reload may change. Lists are arrays of n strings. */
+struct auth;
+struct tls;
 struct server_settings {
 	bool multi_tenant;	   /* off: everyone is tenant "fake" and the header is ignored */
 	bool multi_tenant_queries; /* "a|b" on routes with ROUTE_MULTI_TENANT */
@@ -29,6 +31,9 @@ struct server_settings {
 	int64_t body_timeout_ns;
 	int64_t idle_timeout_ns;
 	int64_t write_stall_ns; /* without one byte going out */
+	int64_t handshake_timeout_ns;
+	uint64_t max_decoded_bytes; /* of a compressed gRPC message */
+	struct tls *tls;	    /* for new connections on all listeners; NULL: none */
 };
 
 /* What a listening socket is for. */
@@ -46,6 +51,7 @@ struct server_options {
 	unsigned n_io_threads;
 	unsigned fd_reserve; /* descriptors that connections leave to the storage */
 	void *app;	     /* for the handlers */
+	struct auth *auth;   /* who may ask; NULL: anyone. Borrowed, outlives the server */
 	struct server_settings settings;
 };
 

@@ -51,7 +51,7 @@ int url_unescape(struct arena *a, struct slice in, bool form, struct slice *out,
 static bool never_matches(struct slice segment)
 {
 	return slice_is(segment, ".") || slice_is(segment, "..") ||
-	       slice_find_byte(segment, '/') != SLICE_NONE || slice_find_byte(segment, '\0') != SLICE_NONE;
+	       slice_find_byte(segment, '\0') != SLICE_NONE;
 }
 
 int url_path_decode(struct arena *a, struct slice raw, struct slice *out, enum url_path *kind,
@@ -72,6 +72,8 @@ int url_path_decode(struct arena *a, struct slice raw, struct slice *out, enum u
 			goto out;
 		if (never_matches(segment))
 			k = URL_PATH_NEVER;
+		else if (slice_find_byte(segment, '/') != SLICE_NONE)
+			k = k == URL_PATH_PLAIN || k == URL_PATH_ESCAPED ? URL_PATH_ESCAPED : URL_PATH_NEVER;
 		buf_putc(&b, '/');
 		buf_add(&b, segment);
 		rest = slice_from(rest, n + 1);

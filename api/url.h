@@ -12,7 +12,8 @@ int url_unescape(struct arena *a, struct slice in, bool form, struct slice *out,
 
 enum url_path {
 	URL_PATH_PLAIN,
-	URL_PATH_NEVER,	  /* holds %00, %2f, "." or ".." as a segment: no route may match it */
+	URL_PATH_NEVER,	  /* holds %00, "." or ".." as a segment: no route may match it */
+	URL_PATH_ESCAPED, /* holds %2f: only a route with ROUTE_ESCAPED may match it, and that the raw path */
 	URL_PATH_UNCLEAN, /* holds "//": redirect to url_path_clean */
 };
 

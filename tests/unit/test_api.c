@@ -346,6 +346,18 @@ void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done
 	pthread_detach(t);
 }
 
+int ingest_otlp_discard(struct ingest *in, const struct ingest_request *rq, enum otlp_signal signal,
+			uint64_t *n, bool *json, struct err *err)
+{
+	(void)in;
+	(void)signal;
+	if (door.status != 204)
+		return err_set(err, ERR_BAD_REQUEST, "%s", door.text);
+	*n = rq->body.n;
+	*json = slice_is(rq->content_type, "application/json");
+	return 0;
+}
+
 /* ---- what the daemon would give ---- */
 
 static struct limits the_limits = { .max_entries_limit_per_query = 5000,
@@ -567,6 +579,60 @@ static void json_lines(void **state)
 	assert_string_equal(door.labels, "app;env;a.b;");
 	assert_int_equal(request("POST", "/api/v1/ingest", "", "{}"), 204);
 	assert_string_equal(door.labels, "");
+}
+
+static void otlp(void **state)
+{
+	static const struct {
+		const char *path, *type, *body;
+		const char *answer;
+	} kept_not[] = {
+		{ "/v1/metrics", "application/json", "xy", "{}" },
+		{ "/v1/metrics", "application/x-protobuf", "xy", "" },
+		{ "/v1/traces", "application/x-protobuf", "", "" },
+		{ "/v1/traces", "application/json", "", "{}" },
+		{ "/v1/traces", "application/json", "xy",
+		  "{\"partialSuccess\":{\"rejectedSpans\":\"2\",\"errorMessage\":\"spoor stores logs; spans "
+		  "are not "
+		  "stored\"}}" },
+		{ "/v1/traces", "application/x-protobuf", "xy",
+		  "\x0a\x2b\x08\x02\x12\x27spoor stores logs; spans are not stored" },
+	};
+	static const struct {
+		int status, answered;
+	} errors[] = { { 400, 400 }, { 422, 422 }, { 429, 429 }, { 500, 503 }, { 503, 503 } };
+	char type[80];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(request("POST", i == 0 ? "/otlp/v1/logs" : "/v1/logs", "", "x"), 204);
+		assert_int_equal(door.last.kind, PUSH_OTLP);
+		assert_string_equal(body_of(), "");
+		assert_false(has("Content-Type:"));
+	}
+	door.text = "why not\n";
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		door.status = errors[i].status;
+		assert_int_equal(request("POST", "/v1/logs", "Content-Type: application/json\r\n", "{}"),
+				 errors[i].answered);
+		assert_true(has("Content-Type: application/octet-stream\r\n"));
+		assert_string_equal(body_of(), "\x12\x07why not");
+		assert_int_equal(has("Retry-After: 1\r\n"),
+				 errors[i].answered == 429 || errors[i].answered == 503);
+	}
+	door.status = 400;
+	assert_int_equal(request("POST", "/v1/traces", "", "x"), 400);
+	assert_true(has("Content-Type: application/octet-stream\r\n"));
+	door.status = 204;
+	door.text = "";
+	for (size_t i = 0; i < ARRAY_LEN(kept_not); i++) {
+		snprintf(type, sizeof(type), "Content-Type: %s\r\n", kept_not[i].type);
+		assert_int_equal(request("POST", kept_not[i].path, type, kept_not[i].body), 200);
+		assert_true(has(type));
+		assert_string_equal(body_of(), kept_not[i].answer);
+	}
+	assert_int_equal(request("POST", "/otlp/v1/metrics", "", "x"), 404);
+	assert_int_equal(request("POST", "/otlp/v1/traces", "", "x"), 404);
 }
 
 static void a_page_of_another_site_may_not_push(void **state)
@@ -929,12 +995,33 @@ static void unknown_paths_and_methods(void **state)
 	assert_int_equal(request("PUT", "/loki/api/v1/push", "", ""), 405);
 }
 
+/* A row that says nothing would be for administrators alone; better that each says what it is for. */
+static void test_each_row_has_a_role(void **state)
+{
+	size_t n;
+	const struct route *r = api_routes(&n);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		bool open = (r[i].flags & ROUTE_OPEN) != 0;
+
+		if (open ? strcmp(r[i].path, "/ready") != 0 : (r[i].flags & ROLE_ANY) == 0)
+			fail_msg("%s %s has no role", r[i].methods, r[i].path);
+		if ((r[i].flags & NEED_BODY) != 0 && (r[i].flags & (ROLE_WRITE | ROLE_ADMIN)) == 0)
+			fail_msg("%s %s takes a body from readers", r[i].methods, r[i].path);
+		if ((r[i].flags & ROUTE_ADMIN) != 0 && (r[i].flags & ROLE_ANY) != ROLE_ADMIN)
+			fail_msg("%s %s is for operators alone", r[i].methods, r[i].path);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_row_has_a_role),
 		cmocka_unit_test(a_push),
 		cmocka_unit_test(a_push_that_is_refused),
 		cmocka_unit_test(json_lines),
+		cmocka_unit_test(otlp),
 		cmocka_unit_test(a_page_of_another_site_may_not_push),
 		cmocka_unit_test(a_range_query),
 		cmocka_unit_test(a_form_beats_the_url),

@@ -82,6 +82,118 @@ static void test_tenant(void **state)
 	}
 }
 
+static void test_tenant_of_credential(void **state)
+{
+	static const struct slice a[] = { { "a", 1 } }, ab[] = { { "a", 1 }, { "b", 1 } },
+				  fake[] = { { "fake", 4 } };
+	static const struct credential one = { .tenants = a, .n_tenants = 1 },
+				       two = { .tenants = ab, .n_tenants = 2 }, all = { .all_tenants = true },
+				       single = { .tenants = fake, .n_tenants = 1 };
+	static const struct {
+		const struct credential *who;
+		const char *header; /* NULL: not sent */
+		bool multi;
+		enum err_code code;
+		const char *want; /* tenant or error text */
+	} cases[] = {
+		{ &one, NULL, true, ERR_NONE, "a" },
+		{ &one, "", true, ERR_UNAUTHORIZED, "no org id" },
+		{ &one, "a", true, ERR_NONE, "a" },
+		{ &one, "b", true, ERR_FORBIDDEN, "tenant 'b' is not one of this credential's" },
+		{ &one, "A", true, ERR_FORBIDDEN, "tenant 'A' is not one of this credential's" },
+		{ &one, "a|b", true, ERR_FORBIDDEN, "tenant 'b' is not one of this credential's" },
+		{ &one, "a|a", true, ERR_NONE, "a" },
+		{ &one, "a/", true, ERR_BAD_REQUEST, "tenant ID 'a/' contains unsupported character '/'" },
+		{ &two, NULL, true, ERR_UNAUTHORIZED, "no org id" },
+		{ &two, "b|a|b", true, ERR_NONE, "a|b" },
+		{ &two, "a|c", true, ERR_FORBIDDEN, "tenant 'c' is not one of this credential's" },
+		{ &two, "a|", true, ERR_BAD_REQUEST, "tenant ID is empty" },
+		{ &all, NULL, true, ERR_UNAUTHORIZED, "no org id" },
+		{ &all, "c|b", true, ERR_NONE, "b|c" },
+		{ NULL, "z|b|z", true, ERR_NONE, "b|z" },
+		{ NULL, NULL, true, ERR_UNAUTHORIZED, "no org id" },
+		/* one tenant for all: the header is ignored, the credential is not */
+		{ &single, "b", false, ERR_NONE, "fake" },
+		{ &all, NULL, false, ERR_NONE, "fake" },
+		{ NULL, "a|b", false, ERR_NONE, "fake" },
+		{ &one, "a", false, ERR_FORBIDDEN, "tenant 'fake' is not one of this credential's" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct server_settings s = { .multi_tenant = cases[i].multi, .multi_tenant_queries = true };
+		struct slice tenant;
+		struct arena arena;
+		struct err err = { .code = ERR_NONE };
+
+		arena_init(&arena);
+		if (guard_tenant_of(slice_cstr(cases[i].header), &s, ROUTE_MULTI_TENANT, cases[i].who, &arena,
+				    &tenant, &err) == 0)
+			assert_true(slice_is(tenant, cases[i].want));
+		else
+			assert_string_equal(err.msg, cases[i].want);
+		assert_int_equal(err.code, cases[i].code);
+		arena_fini(&arena);
+	}
+}
+
+static void test_too_many_tenants(void **state)
+{
+	struct server_settings s = { .multi_tenant = true, .multi_tenant_queries = true };
+	struct buf b = { 0 };
+	struct slice tenant;
+	struct arena arena;
+	struct err err;
+
+	(void)state;
+	arena_init(&arena);
+	for (int i = 0; i < 256; i++)
+		buf_printf(&b, "%st%d", i > 0 ? "|" : "", i);
+	assert_int_equal(guard_tenant_of(buf_slice(&b), &s, ROUTE_MULTI_TENANT, NULL, &arena, &tenant, &err),
+			 0);
+	assert_int_equal(tenant.n, b.n);
+	buf_puts(&b, "|x");
+	assert_int_equal(guard_tenant_of(buf_slice(&b), &s, ROUTE_MULTI_TENANT, NULL, &arena, &tenant, &err),
+			 -1);
+	assert_string_equal(err.msg, "too many tenants at once: 257 > 256");
+	buf_fini(&b);
+	arena_fini(&arena);
+}
+
+static void test_role(void **state)
+{
+	static const struct {
+		unsigned flags, roles;
+		const char *why; /* NULL: may pass */
+	} cases[] = {
+		{ ROLE_READ, ROLE_READ, NULL },
+		{ ROLE_READ, ROLE_WRITE | ROLE_READ, NULL },
+		{ ROLE_READ | ROLE_DELETE, ROLE_DELETE, NULL },
+		{ ROLE_ANY, ROLE_WRITE, NULL },
+		{ ROLE_READ, ROLE_WRITE | ROLE_DELETE | ROLE_ADMIN,
+		  "this takes a credential with the role read" },
+		{ ROLE_READ | ROLE_DELETE, ROLE_WRITE,
+		  "this takes a credential with the role read or delete" },
+		{ NEED_TENANT, ROLE_ANY & ~(unsigned)ROLE_ADMIN,
+		  "this takes a credential with the role admin" }, /* a row that says nothing */
+		{ NEED_TENANT, ROLE_ADMIN, NULL },
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct credential who = { .roles = cases[i].roles };
+		int rc = guard_role(cases[i].flags, &who, &err);
+
+		assert_int_equal(rc, cases[i].why == NULL ? 0 : -1);
+		if (rc == -1) {
+			assert_int_equal(err.code, ERR_FORBIDDEN);
+			assert_string_equal(err.msg, cases[i].why);
+		}
+		assert_int_equal(guard_role(cases[i].flags, NULL, &err), 0);
+	}
+}
+
 static void test_tenant_length(void **state)
 {
 	struct server_settings s = { .multi_tenant = true };
@@ -176,6 +288,15 @@ static void test_site(void **state)
 		{ "Origin: http://evil.example\r\nX-Scope-OrgID: a\r\n", true },
 		{ "Origin: http://evil.example\r\nX-Grafana-Org-Id: 1\r\n", true },
 		{ "Origin: http://evil.example\r\nauthorization: Bearer x\r\n", true },
+		/* a browser adds these by itself, whichever page asks */
+		{ "Origin: http://evil.example\r\nAuthorization: Basic YTpi\r\n", false },
+		{ "Sec-Fetch-Site: cross-site\r\nAuthorization: Basic YTpi\r\n", false },
+		{ "Origin: http://evil.example\r\nAuthorization: Negotiate YTpi\r\n", false },
+		{ "Origin: http://evil.example\r\nAuthorization: Digest username=\"a\"\r\n", false },
+		{ "Origin: http://evil.example\r\nAuthorization:\r\n", false },
+		{ "Origin: https://grafana.example\r\nAuthorization: Basic YTpi\r\n", true },
+		{ "Origin: http://h:3100\r\nAuthorization: Basic YTpi\r\n", true },
+		{ "Authorization: Basic YTpi\r\n", true },
 		{ "Sec-Fetch-Site: cross-site\r\nX-Spoor-Request: 1\r\n", true },
 		{ "Origin: http://evil.example\r\nX-Grafan: 1\r\n", false },
 	};
@@ -197,6 +318,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tenant),
+		cmocka_unit_test(test_tenant_of_credential),
+		cmocka_unit_test(test_too_many_tenants),
+		cmocka_unit_test(test_role),
 		cmocka_unit_test(test_tenant_length),
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_site),

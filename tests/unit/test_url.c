@@ -59,7 +59,10 @@ static void test_path(void **state)
 		{ "/a%20b+c/", "/a b+c/", URL_PATH_PLAIN },
 		{ "/a%252fb", "/a%2fb", URL_PATH_PLAIN },
 		{ "/...", "/...", URL_PATH_PLAIN },
-		{ "/a%2Fb", "/a/b", URL_PATH_NEVER },
+		{ "/a%2Fb", "/a/b", URL_PATH_ESCAPED },
+		{ "/a%2F..%2fb/c", "/a/../b/c", URL_PATH_ESCAPED }, /* a name with dots in it, not a way up */
+		{ "/a%2Fb/%2e%2e", "/a/b/..", URL_PATH_NEVER },
+		{ "/a%2Fb//c", "/a/b//c", URL_PATH_NEVER },
 		{ "/..", "/..", URL_PATH_NEVER },
 		{ "/a/../b", "/a/../b", URL_PATH_NEVER },
 		{ "/a/%2e%2E/b", "/a/../b", URL_PATH_NEVER },
@@ -163,55 +166,71 @@ static void handler(struct req *req)
 static void test_routes(void **state)
 {
 	static const struct route routes[] = {
-		{ "GET|POST", "/labels", handler, 0 }, { "GET", "/label/:name/values", handler, 0 },
-		{ "POST", "/delete", handler, 0 },     { "GET", "/delete", handler, NEED_TENANT },
-		{ "GET", "/trace/:id", handler, 0 },   { "GET", "/metrics", handler, ROUTE_ADMIN },
+		{ "GET|POST", "/labels", handler, 0 },
+		{ "GET", "/label/:name/values", handler, 0 },
+		{ "POST", "/delete", handler, 0 },
+		{ "GET", "/delete", handler, NEED_TENANT },
+		{ "GET", "/trace/:id", handler, 0 },
+		{ "GET", "/metrics", handler, ROUTE_ADMIN },
+		{ "GET", "/rules/:ns/:group", handler, ROUTE_ESCAPED },
 	};
 	static const struct {
 		const char *method, *path;
 		int row; /* -1: none */
 		bool known;
-		const char *param;
+		const char *param, *param2;
 	} cases[] = {
-		{ "GET", "/labels", 0, true, NULL },
-		{ "POST", "/labels", 0, true, NULL },
-		{ "HEAD", "/labels", -1, true, NULL },
-		{ "GET|POST", "/labels", -1, true, NULL },
-		{ "GE", "/labels", -1, true, NULL },
-		{ "GET", "/labels/", -1, false, NULL },
-		{ "GET", "/", -1, false, NULL },
-		{ "GET", "/label/app/values", 1, true, "app" },
-		{ "GET", "/label//values", -1, false, NULL },
-		{ "GET", "/label/values", -1, false, NULL },
-		{ "GET", "/label/a/b/values", -1, false, NULL },
-		{ "GET", "/delete", 3, true, NULL },
-		{ "POST", "/delete", 2, true, NULL },
-		{ "PUT", "/delete", -1, true, NULL },
-		{ "GET", "/trace/4bf9", 4, true, "4bf9" },
-		{ "GET", "/trace/", -1, false, NULL },
-		{ "GET", "/trace/4bf9/", -1, false, NULL },
+		{ "GET", "/labels", 0, true, NULL, NULL },
+		{ "POST", "/labels", 0, true, NULL, NULL },
+		{ "HEAD", "/labels", -1, true, NULL, NULL },
+		{ "GET|POST", "/labels", -1, true, NULL, NULL },
+		{ "GE", "/labels", -1, true, NULL, NULL },
+		{ "GET", "/labels/", -1, false, NULL, NULL },
+		{ "GET", "/", -1, false, NULL, NULL },
+		{ "GET", "/label/app/values", 1, true, "app", NULL },
+		{ "GET", "/label//values", -1, false, NULL, NULL },
+		{ "GET", "/label/values", -1, false, NULL, NULL },
+		{ "GET", "/label/a/b/values", -1, false, NULL, NULL },
+		{ "GET", "/delete", 3, true, NULL, NULL },
+		{ "POST", "/delete", 2, true, NULL, NULL },
+		{ "PUT", "/delete", -1, true, NULL, NULL },
+		{ "GET", "/trace/4bf9", 4, true, "4bf9", NULL },
+		{ "GET", "/trace/", -1, false, NULL, NULL },
+		{ "GET", "/trace/4bf9/", -1, false, NULL, NULL },
+		{ "GET", "/rules/a/b", 6, true, "a", "b" },
+		{ "GET", "/rules/a%2Fb/c%20d", 6, true, "a%2Fb", "c%20d" },
+		{ "DELETE", "/rules/a/b", -1, true, NULL, NULL },
+		{ "GET", "/rules/a", -1, false, NULL, NULL },
+		{ "GET", "/rules/a/", -1, false, NULL, NULL },
+		{ "GET", "/rules//b", -1, false, NULL, NULL },
+		{ "GET", "/rules/a/b/c", -1, false, NULL, NULL },
 	};
-	struct slice param;
+	struct slice param[ROUTE_MAX_PARAMS];
 	bool known;
 
 	(void)state;
 	route_check(routes, ARRAY_LEN(routes));
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct route *r = route_find(routes, ARRAY_LEN(routes), slice_cstr(cases[i].method),
-						   slice_cstr(cases[i].path), 0, 0, &param, &known);
+						   slice_cstr(cases[i].path), 0, 0, param, &known);
 
 		assert_ptr_equal(r, cases[i].row >= 0 ? &routes[cases[i].row] : NULL);
 		assert_int_equal(known, cases[i].known);
 		if (cases[i].param != NULL)
-			assert_true(slice_is(param, cases[i].param));
+			assert_true(slice_is(param[0], cases[i].param));
+		if (cases[i].param2 != NULL)
+			assert_true(slice_is(param[1], cases[i].param2));
 	}
 	assert_null(route_find(routes, ARRAY_LEN(routes), SLICE("GET"), SLICE("/metrics"), 0, ROUTE_ADMIN,
-			       &param, &known));
+			       param, &known));
 	assert_false(known);
 	assert_non_null(route_find(routes, ARRAY_LEN(routes), SLICE("GET"), SLICE("/metrics"), ROUTE_ADMIN, 0,
-				   &param, &known));
+				   param, &known));
+	assert_non_null(route_find(routes, ARRAY_LEN(routes), SLICE("GET"), SLICE("/trace/4bf9"), 0, 0, param,
+				   &known));
+	assert_null(param[1].p);
 	assert_null(route_find(routes, ARRAY_LEN(routes), SLICE("GET"), SLICE("/labels"), ROUTE_ADMIN, 0,
-			       &param, &known));
+			       param, &known));
 }
 
 int main(void)
