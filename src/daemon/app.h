@@ -11,7 +11,10 @@ struct app;
  * ERR_LOCKED, ERR_CONFIG, ERR_IO. */
 int app_start(struct config *config, const struct config_args *args, struct app **out, struct err *err);
 int app_rebuild_index(struct config *config, struct err *err); /* offline; takes config over */
-int app_reload(struct app *a, struct err *err);		       /* all or nothing */
+int app_check(const struct config *config,
+	      struct err *err);			/* what the configuration refers to: other files */
+int app_reload(struct app *a, struct err *err); /* all or nothing */
+void app_look_at_overrides(struct app *a);	/* now and then: reloads them if their file has changed */
 /* /ready says no, no more connections, requests in work end, heads go to disk, all is synced and closed. */
 void app_stop(struct app *a);
 unsigned app_port(const struct app *a);

@@ -271,8 +271,7 @@ static int read_set(struct config *c, const char *arg, struct err *err)
 	return 0;
 }
 
-/* What no single row can know. */
-static int validate(const struct settings *s, struct err *err)
+int config_check(const struct settings *s, struct err *err)
 {
 	struct slice url = slice_cstr(s->trace_url_template);
 
@@ -280,8 +279,17 @@ static int validate(const struct settings *s, struct err *err)
 		return err_set(err, ERR_CONFIG, "trace_url_template must start with http:// or https://");
 	if (url.n > 0 && slice_find(url, SLICE("{trace_id}")) == SLICE_NONE)
 		return err_set(err, ERR_CONFIG, "trace_url_template has no {trace_id} in it");
+	struct slice mode = slice_cstr(s->limits.deletion_mode);
+	if (!slice_is(mode, "filter-and-delete") && !slice_is(mode, "filter-only") &&
+	    !slice_is(mode, "disabled"))
+		return err_set(err, ERR_CONFIG,
+			       "deletion_mode must be filter-and-delete, filter-only or disabled");
 	if (s->listen[0] == '\0')
 		return err_set(err, ERR_CONFIG, "listen is empty");
+	if (s->auth != 0 && s->auth_file[0] == '\0')
+		return err_set(err, ERR_CONFIG, "auth takes credentials: auth_file is not set");
+	if (s->auth == 3 && s->tls_client_ca_file[0] == '\0')
+		return err_set(err, ERR_CONFIG, "auth: mtls takes tls_client_ca_file");
 	if (s->max_decompressed_size < s->max_recv_msg_size)
 		return err_set(err, ERR_CONFIG, "max_decompressed_size is smaller than max_recv_msg_size");
 	if (s->ingest_memory < s->max_recv_msg_size)
@@ -318,7 +326,7 @@ int config_load_text(struct slice yaml, const char *name, const struct config_ar
 		if (read_set(c, args->set[i], err) == -1)
 			goto out;
 	}
-	if (validate(&c->settings, err) == -1)
+	if (config_check(&c->settings, err) == -1)
 		goto out;
 	*out = TAKE(c);
 	rc = 0;
@@ -358,7 +366,7 @@ int config_reload(const struct config *running, const struct config_args *args, 
 		setting_copy(row, &c->settings, &running->settings, &c->arena);
 		c->from[i].origin = FROM_RUNNING;
 	}
-	if (validate(&c->settings, err) == -1) {
+	if (config_check(&c->settings, err) == -1) {
 		config_free(c);
 		return -1;
 	}
@@ -424,6 +432,45 @@ void config_render(const struct config *c, enum config_mode mode, struct buf *ou
 		render_origin(shown, i, out);
 	}
 	config_free(def);
+}
+
+void config_render_limits(const struct limits *limits, struct buf *out)
+{
+	const struct settings s = { .limits = *limits };
+
+	for (size_t i = 0; i < settings_n; i++) {
+		const struct setting *row = &settings_table[i];
+
+		if (!row->tenant)
+			continue;
+		buf_printf(out, "%s: ", row->name);
+		setting_format(row, &s, out);
+		buf_putc(out, '\n');
+	}
+}
+
+void config_hide_secrets(struct buf *b, size_t from)
+{
+	struct slice rest = slice_of(b->p + from, b->n - from);
+	struct buf out = { 0 };
+	size_t at;
+
+	while ((at = slice_find(rest, SLICE("://"))) != SLICE_NONE) {
+		size_t n = 0;
+
+		buf_add(&out, slice_sub(rest, 0, at + 3));
+		rest = slice_from(rest, at + 3);
+		while (n < rest.n && strchr("@/ '\",\n", rest.p[n]) == NULL)
+			n++;
+		if (n < rest.n && rest.p[n] == '@') {
+			buf_puts(&out, "<secret>");
+			rest = slice_from(rest, n);
+		}
+	}
+	buf_add(&out, rest);
+	b->n = from;
+	buf_add(b, buf_slice(&out));
+	buf_fini(&out);
 }
 
 static void default_text(const struct setting *row, const struct config *def, struct buf *out)

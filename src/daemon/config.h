@@ -25,6 +25,8 @@ int config_load_text(struct slice yaml, const char *name, const struct config_ar
  * running value; names of those that differ are added to needs_restart, separated by spaces. */
 int config_reload(const struct config *running, const struct config_args *args, struct config **out,
 		  struct buf *needs_restart, struct err *err);
+/* What no single setting can know. */
+int config_check(const struct settings *s, struct err *err);
 void config_free(struct config *c); /* NULL is fine */
 const struct settings *config_settings(const struct config *c);
 bool config_same(const struct config *a, const struct config *b); /* all values are equal */
@@ -32,6 +34,9 @@ bool config_same(const struct config *a, const struct config *b); /* all values 
 enum config_mode { CONFIG_ALL, CONFIG_DIFFS, CONFIG_DEFAULTS };
 /* YAML that config_load reads back, each line with where its value comes from. */
 void config_render(const struct config *c, enum config_mode mode, struct buf *out);
+void config_render_limits(const struct limits *limits, struct buf *out); /* YAML, a line for each */
+/* Replaces NAME:PASSWORD@ in URLs by <secret>@, from that byte on. */
+void config_hide_secrets(struct buf *b, size_t from);
 
 void config_help(struct buf *out); /* all settings, for --help */
 void config_mdoc(struct buf *out); /* all settings, for spoor.conf(5) */

@@ -95,6 +95,8 @@ static int print_help(void)
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
+static const int64_t look_ns = 10 * NS_PER_S;
+
 /* ------------------------------------------------------------------ signals */
 
 /* All threads block these; the main thread takes them one by one. */
@@ -118,15 +120,15 @@ static void set_up_signals(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* The next signal, or 0 if the watchdog is due first. */
+/* The next signal, or 0 if it is time for the watchdog, or to look at files that may have changed. */
 static int next_signal(void)
 {
 	const sigset_t set = handled_signals();
-	int64_t ns = notify_watchdog_ns();
+	int64_t watchdog = notify_watchdog_ns(), ns = watchdog > 0 ? MIN(watchdog, look_ns) : look_ns;
 	const struct timespec wait = { ns / NS_PER_S, ns % NS_PER_S };
 
 	for (;;) {
-		int sig = ns > 0 ? sigtimedwait(&set, NULL, &wait) : sigwaitinfo(&set, NULL);
+		int sig = sigtimedwait(&set, NULL, &wait);
 
 		if (sig > 0)
 			return sig;
@@ -180,6 +182,8 @@ static void run(struct app *app, char *data)
 	while ((sig = next_signal()) == 0 || sig == SIGHUP) {
 		if (sig == SIGHUP)
 			reload(app);
+		else
+			app_look_at_overrides(app);
 		notify_send("WATCHDOG=1");
 	}
 	log_info("stopping", KV("signal", sig == SIGTERM ? "SIGTERM" : "SIGINT"));
@@ -257,9 +261,13 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	if (o.check_config) {
-		puts("the configuration is valid");
+		if (app_check(config, &err) == -1) {
+			fprintf(stderr, "spoord: %s\n", err.msg);
+		} else {
+			puts("the configuration is valid");
+			rc = EX_OK;
+		}
 		config_free(config);
-		rc = EX_OK;
 		goto out;
 	}
 	process_harden(config_settings(config)->core_dumps);

@@ -445,3 +445,44 @@ void settings_defaults(struct settings *s, struct arena *a)
 		assert(rc == 0);
 	}
 }
+
+static bool is_stricter(double a, double b, bool zero_is_none)
+{
+	if (zero_is_none && (a == 0 || b == 0))
+		return b == 0 && a != 0;
+	return a < b;
+}
+
+static void tighten(const struct setting *row, void *to, const void *other)
+{
+	bool zero_is_none = may_be_zero(row);
+
+	switch (row->type) {
+	case SETTING_BOOL: *(bool *)to = *(bool *)to && *(const bool *)other; break;
+	case SETTING_FLOAT:
+		if (is_stricter(*(const double *)other, *(double *)to, zero_is_none))
+			*(double *)to = *(const double *)other;
+		break;
+	case SETTING_DURATION:
+		if (is_stricter((double)*(const int64_t *)other, (double)*(int64_t *)to, zero_is_none))
+			*(int64_t *)to = *(const int64_t *)other;
+		break;
+	case SETTING_INT:
+	case SETTING_BYTES:
+		if (is_stricter((double)*(const uint64_t *)other, (double)*(uint64_t *)to, zero_is_none))
+			*(uint64_t *)to = *(const uint64_t *)other;
+		break;
+	default: break; /* there is no stricter text */
+	}
+}
+
+void limits_tighten(struct limits *to, const struct limits *other)
+{
+	for (size_t i = 0; i < settings_n; i++) {
+		const struct setting *row = &settings_table[i];
+
+		if (row->tenant)
+			tighten(row, (char *)to + row->offset - offsetof(struct settings, limits),
+				(const char *)other + row->offset - offsetof(struct settings, limits));
+	}
+}

@@ -74,5 +74,7 @@ bool setting_equal(const struct setting *row, const struct settings *a, const st
 void setting_copy(const struct setting *row, struct settings *to, const struct settings *from,
 		  struct arena *a);
 void settings_defaults(struct settings *s, struct arena *a);
+/* Of each limit the stricter: the smaller number where 0 is not "none", false rather than true. */
+void limits_tighten(struct limits *to, const struct limits *other);
 
 #endif

@@ -350,14 +350,14 @@ static void reload_is_all_or_nothing(void **state)
 static void old_limits_outlive_a_reload(void **state)
 {
 	(void)state;
-	struct tenants *t = tenants_new(load("", NULL));
+	struct tenants *t = tenants_new(load("", NULL), NULL);
 	const struct limits *before = tenants_limits(t, SLICE("fake"));
 
-	tenants_replace(t, load("", "max_line_size=1MB"));
+	tenants_replace(t, load("", "max_line_size=1MB"), NULL);
 	assert_int_equal(before->max_line_size, 256 << 10);
 	assert_int_equal(tenants_limits(t, SLICE("fake"))->max_line_size, 1 << 20);
 	const struct config *now = tenants_config(t);
-	tenants_replace(t, load("", "max_line_size=1024KB"));
+	tenants_replace(t, load("", "max_line_size=1024KB"), NULL);
 	assert_ptr_equal(tenants_config(t), now); /* the same values: nothing to replace */
 	tenants_free(t);
 }
