@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/times.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <termios.h>
@@ -129,6 +130,9 @@ int cli_connect(struct cli *c)
 {
 	struct client_options o = {
 		.url = c->opt.addr,
+		.ca_file = c->opt.ca_file != NULL ? c->opt.ca_file : getenv("SPOOR_CA_FILE"),
+		.cert_file = c->opt.cert_file,
+		.key_file = c->opt.key_file,
 		.tenant = c->opt.org_id,
 		.max_answer_bytes = MAX_ANSWER_BYTES,
 		.timeout_ns = 5 * NS_PER_MIN,
@@ -165,22 +169,38 @@ void cli_say_answer(struct cli *c, const struct response *r)
 	cli_fail(c, 0, "the server answers %d: %.*s", r->status, SLICE_ARG(text));
 }
 
-int cli_get_json(struct cli *c, struct slice path, json_t **out)
+/* 0 after a 2xx. */
+static int request(struct cli *c, const char *method, struct slice path, const struct response **out)
 {
-	const struct response *r;
-	json_error_t why;
 	struct err err;
 
-	if (client_request(c->client, "GET", path, NULL, slice_of(NULL, 0), &r, &err) == -1)
+	if (client_request(c->client, method, path, NULL, slice_of(NULL, 0), out, &err) == -1)
 		return cli_fail(c,
 				err.code == ERR_UNAVAILABLE ? CLI_UNREACHABLE
 				: err.code == ERR_TIMEOUT   ? CLI_TRY_AGAIN
 							    : CLI_BAD_ANSWER,
 				"%s", err.msg);
-	if (r->status != 200) {
-		cli_say_answer(c, r);
-		return cli_status_code(r->status);
-	}
+	if ((*out)->status / 100 == 2)
+		return 0;
+	cli_say_answer(c, *out);
+	return cli_status_code((*out)->status);
+}
+
+int cli_send(struct cli *c, const char *method, struct slice path)
+{
+	const struct response *r;
+
+	return request(c, method, path, &r);
+}
+
+int cli_get_json(struct cli *c, struct slice path, json_t **out)
+{
+	const struct response *r;
+	json_error_t why;
+	int rc = request(c, "GET", path, &r);
+
+	if (rc != 0)
+		return rc;
 	*out = json_loadb(r->body.p != NULL ? r->body.p : "", r->body.n, JSON_ALLOW_NUL, &why);
 	if (*out == NULL)
 		return cli_fail(c, CLI_BAD_ANSWER, "the server's answer is not JSON: %s", why.text);
@@ -215,6 +235,56 @@ struct labels cli_labels(struct cli *c, const json_t *object)
 	}
 	labels_sort(v, n);
 	return (struct labels){ v, n };
+}
+
+/* ------------------------------------------------------------------ samples */
+
+static int read_sample(struct cli *c, const json_t *pair, struct labels labels, struct sample *out)
+{
+	const json_t *seconds = json_array_get(pair, 0);
+
+	out->value = cli_string(json_array_get(pair, 1));
+	out->labels = labels;
+	if (!json_is_number(seconds) || out->value.p == NULL)
+		return cli_fail(c, CLI_BAD_ANSWER, "the server's answer does not look like Loki's");
+	double s = json_number_value(seconds);
+	if (!(s > -9e9 && s < 9e9))
+		return cli_fail(c, CLI_BAD_ANSWER, "the server's answer does not look like Loki's");
+	out->ts = (int64_t)(s * 1000 + (s < 0 ? -0.5 : 0.5)) * NS_PER_MS; /* the server writes milliseconds */
+	return 0;
+}
+
+int cli_show_samples(struct cli *c, const char *type, const json_t *result)
+{
+	VEC(struct sample) samples = { 0 };
+	struct sample s;
+	int rc = 0;
+
+	if (strcmp(type, "scalar") == 0) {
+		rc = read_sample(c, result, (struct labels){ 0 }, &s);
+		if (rc == 0)
+			vec_push(&samples, s);
+	}
+	for (size_t i = 0; i < json_array_size(result) && rc == 0 && strcmp(type, "scalar") != 0; i++) {
+		const json_t *series = json_array_get(result, i);
+		const json_t *values = json_object_get(series, "values"),
+			     *one = json_object_get(series, "value");
+		struct labels labels = cli_labels(c, json_object_get(series, "metric"));
+
+		for (size_t k = 0; k < (one != NULL ? 1 : json_array_size(values)) && rc == 0; k++) {
+			rc = read_sample(c, one != NULL ? one : json_array_get(values, k), labels, &s);
+			if (rc == 0)
+				vec_push(&samples, s);
+		}
+	}
+	if (rc == 0 && samples.n > 0) {
+		render_samples(&c->out, &c->render, samples.v, samples.n);
+		rc = cli_flush(c);
+	}
+	if (rc == 0 && samples.n == 0)
+		rc = CLI_NOTHING;
+	vec_fini(&samples);
+	return rc;
 }
 
 /* ------------------------------------------------------------------ options */
@@ -258,6 +328,21 @@ int cli_range(struct cli *c, const char *default_since, int64_t *start, int64_t 
 	if (rc == 0 && *start >= *end)
 		return cli_fail(c, CLI_USAGE, "the time range is empty: it starts at or after its end");
 	return rc;
+}
+
+int cli_add_range(struct cli *c, const char *default_since, struct buf *path)
+{
+	int64_t start, end;
+	char number[32];
+	int rc = cli_range(c, default_since, &start, &end);
+
+	if (rc != 0)
+		return rc;
+	snprintf(number, sizeof(number), "%" PRId64, start);
+	cli_add_param(path, "start", slice_cstr(number));
+	snprintf(number, sizeof(number), "%" PRId64, end);
+	cli_add_param(path, "end", slice_cstr(number));
+	return 0;
 }
 
 /* ------------------------------------------------------------------ output */

@@ -25,9 +25,11 @@ enum {
 
 struct cli_options {
 	const char *addr, *org_id, *user, *password_file, *token_file;
+	const char *ca_file, *cert_file, *key_file;
 	const char *output, *color, *timeout;
 	const char *limit, *since, *from, *to, *direction, *step, *batch, *label_fields;
-	bool instant, forward, json, quiet;
+	const char *by, *loki_url, *trace_type, *trace_url;
+	bool instant, forward, json, quiet, force;
 	VEC(const char *) labels;
 };
 
@@ -60,6 +62,11 @@ void cli_progress_end(struct cli *c);
 /* --since, --from, --to. */
 int cli_range(struct cli *c, const char *default_since, int64_t *start, int64_t *end);
 int cli_number(struct cli *c, const char *option, const char *text, uint64_t max, uint64_t *out);
+/* One request that has no body, for its effect. 0 or an exit code, after a message. */
+int cli_send(struct cli *c, const char *method, struct slice path);
+int cli_add_range(struct cli *c, const char *default_since, struct buf *path); /* start and end, ns */
+/* Matrix, vector or scalar as Loki answers it. CLI_NOTHING if it is empty. */
+int cli_show_samples(struct cli *c, const char *type, const json_t *result);
 void cli_add_param(struct buf *path, const char *name, struct slice value); /* ?name=value or &name=value */
 struct labels cli_labels(struct cli *c, const json_t *object);		    /* sorted; the arena's */
 struct slice cli_string(const json_t *s);				    /* absent if it is no string */
@@ -68,7 +75,14 @@ int cmd_query(struct cli *c, int argc, char **argv);
 int cmd_labels(struct cli *c, int argc, char **argv);
 int cmd_series(struct cli *c, int argc, char **argv);
 int cmd_trace(struct cli *c, int argc, char **argv);
+int cmd_tail(struct cli *c, int argc, char **argv);
+int cmd_stats(struct cli *c, int argc, char **argv);
+int cmd_volume(struct cli *c, int argc, char **argv);
+int cmd_patterns(struct cli *c, int argc, char **argv);
+int cmd_delete(struct cli *c, int argc, char **argv);
+int cmd_grafana_config(struct cli *c, int argc, char **argv);
 int cmd_push(struct cli *c, int argc, char **argv);
+int cmd_rules(struct cli *c, int argc, char **argv);
 int cmd_check(struct cli *c, int argc, char **argv);
 
 #endif

@@ -1,29 +1,11 @@
 /* spoor labels [NAME], spoor series MATCHER...: what there is to ask for. */
 #include "cli/cli.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
-static int add_range(struct cli *c, struct buf *path)
-{
-	int64_t start, end;
-	char number[32];
-	int rc = cli_range(c, "6h", &start, &end);
-
-	if (rc != 0)
-		return rc;
-	snprintf(number, sizeof(number), "%" PRId64, start);
-	cli_add_param(path, "start", slice_cstr(number));
-	snprintf(number, sizeof(number), "%" PRId64, end);
-	cli_add_param(path, "end", slice_cstr(number));
-	return 0;
-}
-
 /* Asks and passes each item of "data" to show. */
 static int list(struct cli *c, struct buf *path, void (*show)(struct cli *c, const json_t *item))
 {
 	json_t *answer = NULL;
-	int rc = add_range(c, path);
+	int rc = cli_add_range(c, "6h", path);
 
 	if (rc == 0)
 		rc = cli_connect(c);

@@ -180,56 +180,6 @@ static void page_path(const struct cli *c, const struct paging *p, uint64_t limi
 		cli_add_param(path, "step", slice_cstr(c->opt.step));
 }
 
-/* ------------------------------------------------------------------ samples */
-
-static int read_sample(struct cli *c, const json_t *pair, struct labels labels, struct sample *out)
-{
-	const json_t *seconds = json_array_get(pair, 0);
-
-	out->value = cli_string(json_array_get(pair, 1));
-	out->labels = labels;
-	if (!json_is_number(seconds) || out->value.p == NULL)
-		return bad_answer(c);
-	double s = json_number_value(seconds);
-	if (!(s > -9e9 && s < 9e9))
-		return bad_answer(c);
-	out->ts = (int64_t)(s * 1000 + (s < 0 ? -0.5 : 0.5)) * NS_PER_MS; /* the server writes milliseconds */
-	return 0;
-}
-
-static int show_samples(struct cli *c, const char *type, const json_t *result)
-{
-	VEC(struct sample) samples = { 0 };
-	struct sample s;
-	int rc = 0;
-
-	if (strcmp(type, "scalar") == 0) {
-		rc = read_sample(c, result, (struct labels){ 0 }, &s);
-		if (rc == 0)
-			vec_push(&samples, s);
-	}
-	for (size_t i = 0; i < json_array_size(result) && rc == 0 && strcmp(type, "scalar") != 0; i++) {
-		const json_t *series = json_array_get(result, i);
-		const json_t *values = json_object_get(series, "values"),
-			     *one = json_object_get(series, "value");
-		struct labels labels = cli_labels(c, json_object_get(series, "metric"));
-
-		for (size_t k = 0; k < (one != NULL ? 1 : json_array_size(values)) && rc == 0; k++) {
-			rc = read_sample(c, one != NULL ? one : json_array_get(values, k), labels, &s);
-			if (rc == 0)
-				vec_push(&samples, s);
-		}
-	}
-	if (rc == 0 && samples.n > 0) {
-		render_samples(&c->out, &c->render, samples.v, samples.n);
-		rc = cli_flush(c);
-	}
-	if (rc == 0 && samples.n == 0)
-		rc = CLI_NOTHING;
-	vec_fini(&samples);
-	return rc;
-}
-
 /* ------------------------------------------------------------------ */
 
 static void say_warnings(struct cli *c, const json_t *answer)
@@ -256,7 +206,7 @@ static int take_answer(struct cli *c, struct paging *p, const json_t *answer, ui
 		return bad_answer(c);
 	say_warnings(c, answer);
 	if (strcmp(type, "streams") != 0)
-		return show_samples(c, type, result);
+		return cli_show_samples(c, type, result);
 	p->is_log = true;
 	for (size_t i = 0; i < json_array_size(result) && rc == 0; i++)
 		rc = read_stream(c, json_array_get(result, i), &page);

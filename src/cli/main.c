@@ -13,7 +13,15 @@ static const struct command commands[] = {
 	{ "labels", "[NAME]", "label names, or the values of one", cmd_labels, 0, 1 },
 	{ "series", "[MATCHER]...", "label sets of the streams", cmd_series, 0, -1 },
 	{ "trace", "ID", "all lines of a trace, in time order", cmd_trace, 1, 1 },
+	{ "tail", "LOGQL", "new log lines as they come", cmd_tail, 1, 1 },
+	{ "stats", "MATCHER", "streams, chunks, bytes and entries", cmd_stats, 1, 1 },
+	{ "volume", "MATCHER", "bytes by label", cmd_volume, 1, 1 },
+	{ "patterns", "MATCHER", "how lines look, and how many look so", cmd_patterns, 1, 1 },
+	{ "delete", "create LOGQL | list | cancel ID", "delete log lines", cmd_delete, 1, 2 },
+	{ "grafana-config", "", "data sources for Grafana's provisioning", cmd_grafana_config, 0, 0 },
 	{ "push", "[FILE]", "send lines of a file or of stdin", cmd_push, 0, 1 },
+	{ "rules", "check|test FILE...", "check rule files, or run tests of rules; no server needed",
+	  cmd_rules, 2, -1 },
 	{ "check", "DIR", "verify all checksums of a data directory", cmd_check, 1, 1 },
 };
 
@@ -38,23 +46,35 @@ static const struct cli_option {
 	OPT("password-file", "FILE", HAS_TEXT, password_file, NULL,
 	    "file with the password in its first line"),
 	OPT("token-file", "FILE", HAS_TEXT, token_file, NULL, "file with a bearer token (or SPOOR_TOKEN)"),
+	OPT("ca-file", "FILE", HAS_TEXT, ca_file, NULL, "https: certificates to trust (SPOOR_CA_FILE)"),
+	OPT("cert-file", "FILE", HAS_TEXT, cert_file, NULL, "https: the client's certificate"),
+	OPT("key-file", "FILE", HAS_TEXT, key_file, NULL, "https: its key, if it is not in the same file"),
 	OPT("timeout", "DURATION", HAS_TEXT, timeout, NULL, "for one request (default 5m)"),
 	OPT("output", "text|raw|jsonl", HAS_TEXT, output, NULL,
 	    "text (default); raw: lines or values alone; jsonl: objects"),
 	OPT("color", "auto|always|never", HAS_TEXT, color, NULL, "colours (default auto: on a terminal)"),
 	OPT("quiet", NULL, HAS_FLAG, quiet, NULL, "no progress line"),
-	OPT("since", "DURATION", HAS_TEXT, since, "query labels series",
+	OPT("since", "DURATION", HAS_TEXT, since, "query labels series tail stats volume patterns",
 	    "so far back from --to (default 1h; labels, series 6h)"),
-	OPT("from", "TIME", HAS_TEXT, from, "query labels series",
+	OPT("from", "TIME", HAS_TEXT, from, "query labels series stats volume patterns delete",
 	    "start: 2026-01-15T10:00:00Z, 15m (ago), Unix seconds or ns"),
-	OPT("to", "TIME", HAS_TEXT, to, "query labels series", "end (default now)"),
-	OPT("limit", "N", HAS_TEXT, limit, "query trace",
-	    "lines at most (default 100, trace 1000; query: 0 = all)"),
+	OPT("to", "TIME", HAS_TEXT, to, "query labels series stats volume patterns delete",
+	    "end (default now)"),
+	OPT("limit", "N", HAS_TEXT, limit, "query trace tail volume patterns",
+	    "lines at most (default 100, trace 1000, tail 10; query: 0 = all)"),
 	OPT("batch", "N", HAS_TEXT, batch, "query", "lines to fetch at once (default 1000)"),
 	OPT("direction", "forward|backward", HAS_TEXT, direction, "query trace",
 	    "oldest or newest first (query: backward)"),
 	OPT("forward", NULL, HAS_FLAG, forward, "query", "the same as --direction forward"),
-	OPT("step", "DURATION", HAS_TEXT, step, "query", "between samples"),
+	OPT("step", "DURATION", HAS_TEXT, step, "query volume", "between samples"),
+	OPT("by", "A,B", HAS_TEXT, by, "volume", "labels to group by (default those of the matcher)"),
+	OPT("force", NULL, HAS_FLAG, force, "delete", "cancel what is under way, too"),
+	OPT("loki-url", "URL", HAS_TEXT, loki_url, "grafana-config",
+	    "where Grafana reaches spoord (default --addr)"),
+	OPT("trace-type", "tempo|jaeger", HAS_TEXT, trace_type, "grafana-config",
+	    "what keeps the traces (default tempo)"),
+	OPT("trace-url", "URL", HAS_TEXT, trace_url, "grafana-config",
+	    "where Grafana reaches it (default none: no trace data source)"),
 	OPT("instant", NULL, HAS_FLAG, instant, "query", "one sample at --to instead of a range"),
 	OPT("label", "NAME=VALUE", HAS_LIST, labels, "push",
 	    "a label of the stream; repeatable (default job=spoor-push)"),
@@ -62,11 +82,12 @@ static const struct cli_option {
 	OPT("label-fields", "A,B", HAS_TEXT, label_fields, "push", "with --json: fields that become labels"),
 };
 
-static void print_usage(FILE *to)
+static void print_usage(FILE *to, struct arena *a)
 {
 	fputs("usage: spoor COMMAND [OPTION]... [ARGUMENT]...\n\n", to);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(to, "  %-7s %-13s %s\n", commands[i].name, commands[i].args, commands[i].doc);
+		fprintf(to, "  %-30s %s\n", arena_printf(a, "%s %s", commands[i].name, commands[i].args),
+			commands[i].doc);
 	fputs("\nOptions of all commands:\n", to);
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		const struct cli_option *o = &options[i];
@@ -133,7 +154,7 @@ static int parse_options(struct cli *c, int argc, char **argv, bool *used, int *
 	make_long_options(long_options);
 	while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		if (opt == OPT_HELP || opt == 'h') {
-			print_usage(stdout);
+			print_usage(stdout, &c->arena);
 			*rc = CLI_OK;
 			return -1;
 		}
@@ -227,7 +248,7 @@ static int run(struct cli *c, int argc, char **argv)
 	if (parse_options(c, argc, argv, used, &rc) == -1)
 		return rc;
 	if (optind == argc) {
-		print_usage(stderr);
+		print_usage(stderr, &c->arena);
 		return CLI_USAGE;
 	}
 	rc = complete_options(c);
