@@ -1,6 +1,7 @@
 """Whatever a client sends: a clear error, the right status, and the server still serves."""
 import gzip
 import json
+import socket
 import threading
 import time
 import urllib.parse
@@ -341,3 +342,20 @@ def scenario_limits(ctx):
     check(answer.status == 400 and "max entries limit per query exceeded" in answer.text, "limit of a query", answer)
     answer = d.query_range('count_over_time({app=~".+"}[1m])', t, t + NS, step="1s", want=None)
     check(answer.status == 400 and "maximum" in answer.text and "series" in answer.text, "series limit", answer)
+
+
+def scenario_half_closed_push(ctx):
+    """A sender that closes its side when it has said all still gets its answer."""
+    d = ctx.daemon()
+    t = now_ns() - 60 * NS
+    for i in range(20):
+        body = push_json([({"app": "half"}, [(t + i, "line %d" % i)])])
+        with socket.create_connection(("127.0.0.1", d.port), timeout=20 * SLOWER) as s:
+            s.sendall(b"POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                      % len(body) + body)
+            s.shutdown(socket.SHUT_WR)
+            got = b""
+            while piece := s.recv(65536):
+                got += piece
+        check(got.startswith(b"HTTP/1.1 204"), "an answer", got)
+    check_eq(len(d.lines('{app="half"}', t - NS, t + NS)), 20, "lines")

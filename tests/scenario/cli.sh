@@ -82,6 +82,36 @@ holds "its message" "$(cat "$dir/err")" "parse error"
 echo '{"msg":"hello","service":"cart"}' | "$spoor" push --quiet --json --label-fields service; is "push --json" $? 0
 is "its line" "$("$spoor" query --output raw '{service="cart"}')" '{"msg":"hello","service":"cart"}'
 
+
+# ---- how much there is, how it looks, new lines as they come, deletes
+holds "stats" "$("$spoor" stats '{app="web"}')" "entries  3000"
+is "volume" "$("$spoor" volume --by app --output raw '{app="web"}' | grep -c '^[0-9][0-9]*$')" 1
+[ "$("$spoor" volume --step 1m --output raw '{app="web"}' | wc -l)" -ge 1 ] || fail "volume --step"
+"$spoor" stats '{app="nosuch"}' >/dev/null; is "stats of nothing" $? 1
+holds "patterns" "$("$spoor" patterns '{app="web"}')" "line <_> trace_id="
+"$spoor" patterns '{app="web"} |= "x"' 2>/dev/null; is "patterns of a query" $? 65
+
+"$spoor" tail --quiet --limit 2 --output raw '{app="web"} |= "line"' >"$dir/tail" 2>"$dir/tail.err" &
+tail=$!
+lines() { for _ in $(seq 200); do [ "$(wc -l <"$dir/tail")" -ge "$1" ] && return; sleep 0.05; done; fail "tail: $1 lines"; }
+lines 2
+is "tail starts with the newest" "$(cut -d' ' -f2 "$dir/tail" | tr '\n' ' ')" "2999 3000 "
+for i in 1 2 3; do echo "line live$i" | "$spoor" push --quiet --label app=web; done
+lines 5
+is "tail goes on" "$(tail -n 3 "$dir/tail" | tr '\n' ' ')" "line live1 line live2 line live3 "
+kill "$tail"; wait "$tail" 2>/dev/null
+"$spoor" tail '{app=' 2>"$dir/err"; is "tail of a bad query" $? 65
+holds "its message" "$(cat "$dir/err")" "parse error"
+
+"$spoor" delete list; is "no deletes" $? 1
+"$spoor" delete create '{app="web"} |= "live2"' 2>/dev/null; is "delete without --from" $? 2
+"$spoor" delete create '{app="web"} |= "live2"' --from 1h --to "$(($(date +%s) + 1))" 2>/dev/null ||
+	"$spoor" delete create '{app="web"} |= "live2"' --from 1h; is "delete create" $? 0
+holds "delete list" "$("$spoor" delete list)" '{app="web"} |= "live2"'
+"$spoor" delete cancel nosuch 2>/dev/null; is "cancel of an unknown id" $? 66
+"$spoor" delete cancel "$("$spoor" delete list --output raw | head -n 1)" --force; is "delete cancel" $? 0
+holds "grafana-config" "$("$spoor" grafana-config --trace-url http://tempo:3200)" 'customQuery: true'
+
 # ---- reload: all or nothing
 printf 'max_line_size: 100\nlisten: 127.0.0.1:1\n' >"$dir/c.yaml"
 kill -HUP "$pid"
@@ -97,7 +127,7 @@ holds "kept" "$(get /config)" "max_line_size: 100 "
 stop TERM; is "SIGTERM" "$rc" 0
 : >"$dir/c.yaml"
 start
-is "after a restart" "$("$spoor" query --limit 0 --output raw '{app="web"}' | sort -u | wc -l)" 3000
+is "after a restart" "$("$spoor" query --limit 0 --output raw '{app="web"} |= "trace_id"' | sort -u | wc -l)" 3000
 stop INT; is "SIGINT" "$rc" 0
 "$spoor" check "$dir/data" >/dev/null; is "check" $? 0
 "$spoord" --data "$dir/data" --rebuild-index 2>/dev/null; is "--rebuild-index" $? 0

@@ -114,6 +114,7 @@ class Daemon:
         self.settings = {**OPEN, **(settings or {})}
         self.config = config
         self.env = env or {}
+        self.tls = None  # an ssl.SSLContext: the daemon speaks TLS
         self.port = None
         self.process = None
         self.local = threading.local()
@@ -202,7 +203,10 @@ class Daemon:
             conn = getattr(self.local, "conn", None)
             fresh = conn is None or self.local.port != self.port
             if fresh:
-                conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOWER)
+                if self.tls is not None:
+                    conn = http.client.HTTPSConnection("localhost", self.port, timeout=timeout * SLOWER, context=self.tls)
+                else:
+                    conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOWER)
                 self.local.conn, self.local.port = conn, self.port
             try:
                 conn.request(method, path, body=body, headers=headers or {})

@@ -1,6 +1,7 @@
 """What an operator does: start, reload, look, stop; and the command-line client."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -71,6 +72,30 @@ def scenario_pages_for_operators(ctx):
     for line in d.log_text().splitlines():
         if not line.startswith("---") and line:
             check(line.count("=") >= 2 and line.count('"') % 2 == 0, "the log is logfmt", line)
+
+
+def scenario_openmetrics(ctx):
+    d = ctx.daemon()
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    d.push({"app": "shop"}, [(now_ns() - NS, "level=error msg=boom trace_id=" + trace), (now_ns(), "level=info msg=fine")])
+    text = d.request("GET", "/metrics").text
+    check('spoor_error_lines_total{tenant="fake",service_name="shop"} 1\n' in text, "the counter", text)
+    check("trace_id=" not in text and "# EOF" not in text, "plain text has no exemplars")
+    if shutil.which("promtool"):
+        done = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True, timeout=60)
+        check(done.returncode == 0, "promtool", done.stdout, done.stderr)
+    prometheus = ("application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+                  "text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
+    for accept, want in ((prometheus, "application/openmetrics-text"), ("text/plain", "text/plain"), ("*/*", "text/plain"),
+                         ("application/openmetrics-text;q=0.1, text/plain", "text/plain"),
+                         ("application/openmetrics-text; version=9.0", "text/plain")):
+        answer = d.request("GET", "/metrics", headers={"Accept": accept})
+        check(answer.headers["Content-Type"].startswith(want), accept, answer.headers["Content-Type"])
+    text = d.request("GET", "/metrics", headers={"Accept": prometheus}).text
+    check(text.endswith("\n# EOF\n"), "it ends so", text[-100:])
+    check("# TYPE spoor_error_lines counter\n" in text, "families of counters are named without _total")
+    sample = [s for s in text.splitlines() if s.startswith("spoor_error_lines_total")]
+    check(len(sample) == 1 and ('} 1 # {trace_id="%s"} 1 ' % trace) in sample[0], "the exemplar", sample)
 
 
 def scenario_sigterm_idle(ctx):

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Runs the scenarios: every function scenario_* of the modules beside this file, each with a daemon of its own.
 
     run.py [--long] [--jobs N] [--list] [PATTERN...]
@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
 
-MODULES = ["pushes", "durability", "traces", "faults", "operation", "bad_input", "bench_small"]
+MODULES = ["pushes", "auth", "otlp", "durability", "traces", "faults", "deletes", "operation", "patterns", "bad_input", "tls", "otlp_grpc", "tail", "bench_small", "rules", "ruler"]
 
 
 def collect(patterns):
