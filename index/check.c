@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "index/counts.h"
 #include "index/filter.h"
 #include "model/tenant.h"
 
@@ -70,6 +71,19 @@ static void check_chunk(struct check *c, const char *dir, struct segment *s, con
 	}
 }
 
+static void check_counts(struct check *c, const char *dir, struct segment *s, const struct segment_chunk *k)
+{
+	struct counts counts = { 0 };
+	struct err err;
+
+	if (segment_counts(s, k->off, k->filter_off + k->filter_bytes, &k->info, &counts, &err) == -1) {
+		c->r.bad_chunks++;
+		say(c, "%s: segment %llu, chunk at %llu: %s", dir, (unsigned long long)segment_id(s),
+		    (unsigned long long)k->off, err.msg);
+	}
+	counts_fini(&counts);
+}
+
 static void check_segment(struct check *c, const char *dir, uint64_t id)
 {
 	struct segment_footer f;
@@ -83,8 +97,10 @@ static void check_segment(struct check *c, const char *dir, uint64_t id)
 		c->r.bad_segments++;
 		say(c, "%s: %s", dir, err.msg);
 	} else {
-		for (size_t i = 0; i < f.n_chunks; i++)
+		for (size_t i = 0; i < f.n_chunks; i++) {
 			check_chunk(c, dir, s, &f.chunk[i]);
+			check_counts(c, dir, s, &f.chunk[i]);
+		}
 	}
 	segment_unref(s);
 	arena_fini(&a);
@@ -209,6 +225,29 @@ static int each_partition(const char *dir, int (*fn)(void *arg, const char *path
 	return rc;
 }
 
+static void bad_deletes(void *arg, const char *path, const char *why)
+{
+	say(arg, "delete requests %s: %s", path, why);
+}
+
+static void check_deletes(struct check *c, const char *dir)
+{
+	char *tenants = xasprintf("%s/tenants", dir);
+	DIR *d = opendir(tenants);
+	struct buf tenant;
+
+	buf_init(&tenant);
+	for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+		buf_reset(&tenant);
+		if (tenant_from_dir_name(&tenant, slice_cstr(e->d_name)))
+			c->r.bad_deletes += tombstones_check(dir, buf_slice(&tenant), bad_deletes, c);
+	}
+	if (d != NULL)
+		closedir(d);
+	buf_fini(&tenant);
+	free(tenants);
+}
+
 static int check_one(void *arg, const char *path, struct err *err)
 {
 	(void)err;
@@ -228,6 +267,8 @@ int store_check(const char *dir, void (*say_fn)(void *arg, const char *line), vo
 	else if (store_lock_dir(dir, &fd, err) == 0 && store_check_format(dir, err) == 0 &&
 		 check_wal(&c, dir, err) == 0)
 		rc = each_partition(dir, check_one, &c, err);
+	if (rc == 0)
+		check_deletes(&c, dir);
 	if (fd != -1)
 		close(fd);
 	free(format);

@@ -2,6 +2,7 @@
  * as decoded); any other unit is gathered, sorted, rid of duplicates and yielded as one block. */
 #include "index/snapshot.h"
 #include "base/log.h"
+#include "index/counts.h"
 #include "index/sorted.h"
 #include "index/store_internal.h"
 
@@ -33,6 +34,7 @@ struct reader {
 	uint32_t *meta;
 	size_t cap;
 	VEC(struct slice) metas;
+	struct counts counts;
 	struct eraser eraser; /* of the unit */
 	bool erase_lines;     /* it asks for lines */
 };
@@ -64,6 +66,7 @@ void reader_free(struct reader *r)
 	vec_fini(&r->scratches);
 	sorted_fini(&r->sorted);
 	vec_fini(&r->metas);
+	counts_fini(&r->counts);
 	eraser_fini(&r->eraser);
 	free(r->ts);
 	free(r->line);
@@ -408,4 +411,40 @@ int reader_next(struct reader *r, struct entry_block *b, struct err *err)
 		rc = next_block(r, b, err);
 	} while (rc == 1 && r->eraser.set != NULL && !drop_erased(r, b));
 	return rc;
+}
+
+/* ---- counts --------------------------------------------------------------------------------------------------- */
+
+/* Does each entry of the unit stand in one chunk and nowhere else, and is none hidden? */
+static bool is_one_chunk(const struct snapshot *snap, const struct snap_unit *u)
+{
+	const struct source *s = &snap->sources.v[snap->unit_sources.v[u->first_source]];
+
+	return u->n_sources == 1 && s->segment != NULL && s->erase == NULL && s->n_windows == 0;
+}
+
+bool reader_counts(struct reader *r, const struct snap_unit *u, const struct slice *names, size_t n_names,
+		   struct unit_counts *out)
+{
+	const struct source *s = &r->snap->sources.v[r->snap->unit_sources.v[u->first_source]];
+	struct chunk_info info = { .first_ts = s->first,
+				   .last_ts = s->last,
+				   .n_entries = s->n_entries,
+				   .raw_bytes = s->raw_bytes };
+	struct err err;
+
+	if (!is_one_chunk(r->snap, u))
+		return false;
+	int rc = segment_counts(s->segment, s->off, s->counts_off, &info, &r->counts, &err);
+	if (rc == -1) /* the entries themselves may well be good */
+		log_warn("a chunk is read for want of its counts", KV("error", err.msg));
+	if (rc != 1)
+		return false;
+	for (size_t i = 0; i < n_names; i++)
+		if (counts_have_name(&r->counts, names[i]))
+			return false;
+	r->stats.chunks_counted++;
+	*out = (struct unit_counts){ r->counts.buckets.v, r->counts.buckets.n, r->counts.metas.v,
+				     r->counts.metas.n, s->raw_bytes };
+	return true;
 }

@@ -1,4 +1,5 @@
 #include "index/segment.h"
+#include "index/counts.h"
 #include "index/filter.h"
 #include "index/store.h"
 #include "base/bytes.h"
@@ -99,6 +100,7 @@ int segment_writer_chunk(struct segment_writer *w, uint32_t stream, const struct
 	fuse_build(tokens, n_tokens, &w->filters);
 	c->filter_off = filter_at; /* made absolute at the end */
 	c->filter_bytes = (uint32_t)(w->filters.n - filter_at);
+	counts_build(e, n, &c->info, chunk_seed(w->file_id, c->off), &w->filters);
 	if (w->buf.n >= WRITE_BUFFER)
 		return flush_buf(w, err);
 	return 0;
@@ -358,6 +360,27 @@ bool segment_filter_may_hold(struct segment *s, uint64_t off, uint32_t bytes, ui
 	}
 	free(p);
 	return perhaps;
+}
+
+int segment_counts(struct segment *s, uint64_t off, uint64_t counts_off, const struct chunk_info *info,
+		   struct counts *out, struct err *err)
+{
+	char header[COUNTS_HEADER_BYTES];
+	uint64_t sum;
+
+	/* The footer and the trailer are longer than this header. */
+	if (file_pread(s->fd, header, sizeof(header), counts_off, err) == -1)
+		return -1;
+	uint32_t n = counts_header(header, &sum);
+	if (n == 0)
+		return 0;
+	buf_reset(&out->bytes);
+	char *p = buf_reserve(&out->bytes, n);
+	if (file_pread(s->fd, p, n, counts_off + sizeof(header), err) == -1)
+		return -1;
+	if (hash64_seed(slice_of(p, n), chunk_seed(s->file_id, off)) != sum)
+		return damaged(err, s, "bad checksum of counts");
+	return counts_parse(slice_of(p, n), info, out, err) == -1 ? -1 : 1;
 }
 
 static int parse_footer(const struct segment *s, struct slice bytes, struct arena *a,

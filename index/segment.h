@@ -2,11 +2,12 @@
  * read or unlinked, so any number of threads may read without a lock.
  *
  *	+--------+-------+-------+- - -+----------+----------+- - -+--------+---------+
- *	| header | chunk | chunk |     | filter 1 | filter 2 |     | footer | trailer |
+ *	| header | chunk | chunk |     | filter 1 | counts 1 |     | footer | trailer |
  *	+--------+-------+-------+- - -+----------+----------+- - -+--------+---------+
  *
  * header, 40 bytes:  "SPOORSEG" u32 version u32 flags(refuse unknown) u64 file_id u64 created_ns u64 checksum
- * filters: one fuse filter of trace tokens for each chunk, all together, so that a lookup reads them in one go
+ * filters: one fuse filter of trace tokens for each chunk; behind it may stand the chunk's counts (index/counts.h), which
+ *          only their own magic and checksum tell from what else may stand there: older files have none
  * footer:  u32 "SPFT", varint wal_first, wal_last, level, u64 trace_keys, varint n_replaces, ids it replaces;
  *          varint n_streams, per stream: length and encoded labels; varint n_chunks, per chunk: varint stream, off,
  *          header_bytes, total_bytes, svarint first_ts, varint last_ts - first_ts, entries, raw_bytes, filter_off,
@@ -83,6 +84,12 @@ bool segment_filter_may_hold(struct segment *s, uint64_t filter_off, uint32_t fi
 
 bool segment_filter_is_good(struct segment *s, uint64_t filter_off, uint32_t filter_bytes,
 			    uint64_t filter_sum);
+
+/* The chunk's counts stand at counts_off, behind its filter. 1: *out is filled; 0: there are none; -1: ERR_CORRUPT or
+ * ERR_IO. */
+struct counts;
+int segment_counts(struct segment *s, uint64_t off, uint64_t counts_off, const struct chunk_info *info,
+		   struct counts *out, struct err *err);
 
 struct segment_footer {
 	struct segment_summary sum;

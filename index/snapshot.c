@@ -309,6 +309,7 @@ static int add_chunk(struct partition_take *t, const struct chunk_row *row, stru
 			      .erase = erase,
 			      .segment = seg,
 			      .off = row->off,
+			      .counts_off = row->filter_off + row->filter_bytes,
 			      .header_bytes = row->info.header_bytes,
 			      .window = t->window,
 			      .n_windows = t->n_windows };

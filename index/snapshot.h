@@ -21,7 +21,7 @@ struct source {
 	const struct erase_set *erase; /* may hide some of it; NULL: nothing */
 	/* a chunk … */
 	struct segment *segment;
-	uint64_t off;
+	uint64_t off, counts_off;
 	uint32_t header_bytes;
 	const struct timerange *window; /* only blocks that meet one of these matter; n_windows 0: all */
 	size_t n_windows;

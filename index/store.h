@@ -193,6 +193,7 @@ struct entry_block {
 struct read_stats {
 	uint64_t blocks_read, blocks_skipped, bytes_decompressed, bytes_compressed, lines, duplicates;
 	uint64_t head_lines, head_bytes, meta_bytes, chunks_read;
+	uint64_t chunks_counted; /* reader_counts had an answer */
 	uint64_t corrupt_blocks; /* skipped; the answer must carry a warning */
 };
 
@@ -204,6 +205,27 @@ void reader_start(struct reader *r, const struct snap_unit *u);
  * are skipped, entries outside the unit's range are cut off. */
 int reader_next(struct reader *r, struct entry_block *b, struct err *err);
 const struct read_stats *reader_stats(const struct reader *r); /* since reader_new */
+
+/* Entries of a chunk with times in [first, last], counted when it was written. `meta` stands for the metadata sets they
+ * have: of those, it holds the names detected_level and level. */
+struct count_bucket {
+	int64_t first, last;
+	uint64_t n_entries, bytes; /* bytes: of lines */
+	uint32_t meta;
+};
+struct unit_counts {
+	const struct count_bucket *bucket; /* ascending, disjoint in time but for those of one bucket's sets */
+	size_t n_buckets;
+	const struct slice *metas; /* encoded */
+	size_t n_metas;
+	uint64_t raw_bytes; /* of the whole chunk: lines + metadata */
+};
+/* What the chunk of a unit holds, without reading entries: buckets that lie in the unit's range count each of its
+ * entries once, those outside must be skipped and those that its ends cut be read (of a copy of the unit whose range is
+ * narrower). False: there are no counts, or entries may have metadata of one of these names, or are hidden. *out is
+ * valid until the reader's next call. */
+bool reader_counts(struct reader *r, const struct snap_unit *u, const struct slice *names, size_t n_names,
+		   struct unit_counts *out);
 
 /* Label names or values over the streams with entries in the range (matchers may be none). Sorted, unique. name.p
  * NULL: names. */
@@ -221,7 +243,7 @@ int store_sums(struct store *s, struct slice tenant, const struct matcher *m, si
 
 struct check_report {
 	uint64_t segments, chunks, blocks, entries, wal_files, wal_records, bytes;
-	uint64_t bad_segments, bad_chunks, bad_blocks, bad_wal_records, bad_indexes, orphans;
+	uint64_t bad_segments, bad_chunks, bad_blocks, bad_wal_records, bad_indexes, bad_deletes, orphans;
 };
 /* Verifies every checksum below dir. Each finding is one call of say. Takes the lock (ERR_LOCKED if a daemon runs). */
 int store_check(const char *dir, void (*say)(void *arg, const char *line), void *arg,

@@ -30,8 +30,3 @@ bool label_re_match(const struct label_re *re, struct slice value)
 {
 	return simple_re_match(re->simple, value);
 }
-
-bool label_re_always(const struct label_re *re)
-{
-	return simple_re_always(re->simple);
-}

@@ -11,6 +11,5 @@ struct label_re;
 int label_re_new(struct slice pattern, struct label_re **out, struct err *err);
 void label_re_free(struct label_re *re); /* NULL is fine */
 bool label_re_match(const struct label_re *re, struct slice value);
-bool label_re_always(const struct label_re *re); /* every value matches, a missing one as well */
 
 #endif

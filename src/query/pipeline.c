@@ -463,6 +463,26 @@ bool pipeline_has_line_stages(const struct pipeline *p)
 	return p->stages.n > 0;
 }
 
+static bool reads_lines(const struct stage *s)
+{
+	if (s->run == run_label_test || s->run == run_drop || s->run == run_keep)
+		return false;
+	if (s->run != run_label_format)
+		return true;
+	for (size_t i = 0; i < s->ast->label_format.n; i++)
+		if (s->ast->label_format.v[i].is_template)
+			return true;
+	return false;
+}
+
+bool pipeline_reads_lines(const struct pipeline *p)
+{
+	for (size_t i = 0; i < p->stages.n; i++)
+		if (reads_lines(&p->stages.v[i]))
+			return true;
+	return false;
+}
+
 size_t pipeline_needles(const struct pipeline *p, struct slice *out, size_t max)
 {
 	size_t n = 0;

@@ -26,6 +26,9 @@ bool pipeline_sees_stored_line(const struct logql_log *log, size_t stage);
 bool pipeline_has_line_filters(const struct pipeline *p);
 bool pipeline_has_base_filters(const struct pipeline *p);
 bool pipeline_has_line_stages(const struct pipeline *p); /* pipeline_run has something to do */
+/* Does one of these look at the line or its time, or change the line? Otherwise pipeline_run does the same for all
+ * entries of one metadata set. */
+bool pipeline_reads_lines(const struct pipeline *p);
 
 /* Byte strings that every line must hold to get through; borrowed from the pipeline. */
 size_t pipeline_needles(const struct pipeline *p, struct slice *out, size_t max);

@@ -341,7 +341,8 @@ int plan_new(const struct logql_log *log, const struct plan_options *o, struct a
 	if (pipeline_new(log, &p->needs, &p->pipeline, err) == -1)
 		return -1;
 	p->no_lines = o->lengths_only && !pipeline_has_line_filters(p->pipeline) &&
-		      !pipeline_has_line_stages(p->pipeline);
+		      !pipeline_reads_lines(p->pipeline);
+	p->counts = p->no_lines && !o->no_index && o->unwrap == NULL && !p->needs.all;
 	if (!o->no_index) {
 		p->n_needles = pipeline_needles(p->pipeline, p->needles, PLAN_MAX_NEEDLES);
 		if (o->keys != NULL)

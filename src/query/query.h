@@ -74,6 +74,7 @@ struct query_stats {
 	uint64_t bytes_processed, lines_processed, meta_bytes_processed, post_filter_lines, entries_returned;
 	uint64_t head_bytes, head_lines, decompressed_bytes, decompressed_lines, compressed_bytes, duplicates;
 	uint64_t chunks_total, chunks_read, chunks_skipped_by_trace, blocks_read, blocks_skipped, streams;
+	uint64_t chunks_counted; /* counted when they were written, and hardly or not at all read */
 	bool used_trace_index;
 	double exec_seconds, queue_seconds;
 	double plan_seconds, scan_seconds;

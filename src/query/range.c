@@ -93,6 +93,7 @@ struct range_worker {
 	uint64_t unit;
 	bool errors;
 	VEC(struct meta_ctx *) dirty; /* contexts with counts not yet added */
+	struct arena scratch;
 };
 
 /* ---- the series of an entry ---- */
@@ -235,7 +236,9 @@ static int count_by_meta(struct scan_worker *w, struct meta_ctx *c, size_t bytes
 	struct range_worker *rw = w->own;
 
 	if (c->own == NULL) {
-		label_set_start(&w->pipe.set, &c->base.labels);
+		c->base.keep = pipeline_run(&w->pipe, &c->base, 0, SLICE(""));
+		if (!c->base.keep)
+			return 0;
 		c->own = series_of_set(w, err);
 		if (c->own == NULL)
 			return -1;
@@ -275,7 +278,7 @@ static int run_by_entry(struct scan_worker *w, const struct run *r, struct err *
 {
 	const struct range_scan *rs = w->scan->own;
 	const struct pipeline *p = rs->plan->pipeline;
-	bool by_line = pipeline_has_line_stages(p);
+	bool by_line = pipeline_reads_lines(p);
 	int rc = 0;
 
 	for (size_t i = r->i; i < r->j && rc == 0; i++) {
@@ -344,7 +347,146 @@ static struct range_worker *worker_of(struct scan_worker *w)
 		return rw;
 	w->own = rw = xcalloc(1, sizeof(*rw));
 	range_table_init(&rw->table, rs->exec, rs->spec.grid, rs->spec.fn);
+	arena_init(&rw->scratch);
 	return rw;
+}
+
+static int read_unit(struct scan_worker *w, const struct snap_unit *u, struct err *err)
+{
+	struct entry_block b;
+	int rc;
+
+	scan_unit_start(w, u);
+	while ((rc = scan_block(w, &b, err)) == 1)
+		if (b.n > 0 && visit_block(w, &b, err) == -1)
+			return -1;
+	return rc;
+}
+
+/* ---- a unit whose entries are counted already ---- */
+
+enum { MAX_CUTS = 4 }; /* from here on reading the whole unit costs less than its parts */
+
+/* The parts of the unit that must be read: edges of windows or its own ends cut their buckets. */
+struct cuts {
+	struct timerange v[MAX_CUTS];
+	size_t n;
+};
+
+/* Are all entries of the bucket in the unit, and in the same windows? */
+static bool is_whole(const struct range_scan *rs, const struct snap_unit *u, const struct count_bucket *b)
+{
+	return b->first >= u->range.start && b->last < u->range.end && cell_of(rs, b->first).last >= b->last;
+}
+
+static bool is_outside(const struct snap_unit *u, const struct count_bucket *b)
+{
+	return b->last < u->range.start || b->first >= u->range.end;
+}
+
+/* False: there are too many, or they hold most of the entries. */
+static bool find_cuts(const struct range_scan *rs, const struct snap_unit *u, const struct unit_counts *c,
+		      struct cuts *out)
+{
+	uint64_t n_read = 0, n_all = 0;
+
+	out->n = 0;
+	for (size_t i = 0; i < c->n_buckets; i++) {
+		const struct count_bucket *b = &c->bucket[i];
+
+		if (is_outside(u, b))
+			continue;
+		n_all += b->n_entries;
+		if (is_whole(rs, u, b))
+			continue;
+		n_read += b->n_entries;
+		struct timerange cut = { MAX(b->first, u->range.start),
+					 b->last < u->range.end ? b->last + 1 : u->range.end };
+		if (out->n > 0 && cut.start <= out->v[out->n - 1].end) {
+			out->v[out->n - 1].end = cut.end;
+			continue;
+		}
+		if (out->n == MAX_CUTS)
+			return false;
+		out->v[out->n++] = cut;
+	}
+	return n_read <= n_all / 2;
+}
+
+/* The series of each metadata set, NULL where the pipeline drops it. 0: it takes the entries to tell. */
+static int series_of_metas(struct scan_worker *w, const struct unit_counts *c, struct acc **out,
+			   struct err *err)
+{
+	struct range_worker *rw = w->own;
+
+	arena_reset(&w->ctx_arena);
+	w->metas_key = 0;
+	for (size_t i = 0; i < c->n_metas; i++) {
+		struct pipe_base base;
+
+		out[i] = rw->stream_acc;
+		if (out[i] != NULL)
+			continue;
+		pipeline_base(&w->pipe, w->stream->labels, c->metas[i], &w->ctx_arena, &base);
+		if (!base.keep || !pipeline_run(&w->pipe, &base, 0, SLICE("")))
+			continue;
+		if (w->pipe.set.error.n > 0)
+			return 0;
+		out[i] = series_of_set(w, err);
+		if (out[i] == NULL)
+			return -1;
+	}
+	return 1;
+}
+
+static int add_buckets(struct scan_worker *w, const struct snap_unit *u, const struct unit_counts *c,
+		       struct acc **series, struct err *err)
+{
+	const struct range_scan *rs = w->scan->own;
+	struct range_worker *rw = w->own;
+
+	for (size_t i = 0; i < c->n_buckets; i++) {
+		const struct count_bucket *b = &c->bucket[i];
+
+		if (series[b->meta] == NULL || is_outside(u, b) || !is_whole(rs, u, b))
+			continue;
+		rw->cell = cell_of(rs, b->first);
+		if (rw->cell.lo < rw->cell.end &&
+		    add_lines(w, series[b->meta], b->n_entries, rs->spec.fn->bytes ? b->bytes : 0, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* 1: the unit is done; 0: it must be read. */
+static int count_unit(struct scan_worker *w, const struct snap_unit *u, struct err *err)
+{
+	const struct range_scan *rs = w->scan->own;
+	const struct label_needs *needs = &rs->plan->needs;
+	struct range_worker *rw = w->own;
+	struct unit_counts c;
+	struct cuts cuts;
+	int rc;
+
+	if (!rs->plan->counts ||
+	    !reader_counts(w->reader, u, needs->names, rw->stream_acc != NULL ? 0 : needs->n, &c) ||
+	    !find_cuts(rs, u, &c, &cuts))
+		return 0;
+	struct acc **series = arena_array(&rw->scratch, struct acc *, c.n_metas);
+	rc = series_of_metas(w, &c, series, err);
+	if (rc == 1 && add_buckets(w, u, &c, series, err) == -1)
+		rc = -1;
+	for (size_t i = 0; i < cuts.n && rc == 1; i++) {
+		struct snap_unit part = *u;
+
+		part.range = cuts.v[i];
+		part.exact_count = false;
+		rw->unit++;
+		if (read_unit(w, &part, err) == -1)
+			rc = -1;
+	}
+	arena_reset(&rw->scratch);
+	return rc;
 }
 
 static int range_unit(struct scan_worker *w, const struct snap_unit *u, struct err *err)
@@ -353,8 +495,6 @@ static int range_unit(struct scan_worker *w, const struct snap_unit *u, struct e
 	struct cell first = cell_of(rs, u->range.start);
 	bool one_cell = first.last >= u->range.end - 1;
 	struct range_worker *rw = worker_of(w);
-	struct entry_block b;
-	int rc;
 
 	if (one_cell && first.lo == first.end)
 		return 0;
@@ -367,11 +507,8 @@ static int range_unit(struct scan_worker *w, const struct snap_unit *u, struct e
 	if (one_cell && u->exact_count && rw->stream_acc != NULL && !rs->spec.fn->bytes &&
 	    !pipeline_has_line_filters(rs->plan->pipeline))
 		return add_lines(w, rw->stream_acc, u->n_entries, 0, err);
-	scan_unit_start(w, u);
-	while ((rc = scan_block(w, &b, err)) == 1)
-		if (b.n > 0 && visit_block(w, &b, err) == -1)
-			return -1;
-	return rc;
+	int rc = count_unit(w, u, err);
+	return rc == 0 ? read_unit(w, u, err) : rc == 1 ? 0 : -1;
 }
 
 /* ---- together ---- */
@@ -389,6 +526,7 @@ static void range_worker_fini(struct scan_worker *w)
 	rs->errors = rs->errors || rw->errors;
 	range_table_fini(&rw->table);
 	vec_fini(&rw->dirty);
+	arena_fini(&rw->scratch);
 	free(rw);
 }
 

@@ -68,6 +68,7 @@ static void add_stats(struct exec *x, const struct read_stats *r)
 	s->meta_bytes_processed += r->meta_bytes;
 	s->duplicates += r->duplicates;
 	s->chunks_read += r->chunks_read;
+	s->chunks_counted += r->chunks_counted;
 	s->blocks_read += r->blocks_read;
 	s->blocks_skipped += r->blocks_skipped;
 	x->corrupt_blocks += r->corrupt_blocks;

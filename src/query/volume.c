@@ -33,6 +33,7 @@ struct volume {
 	size_t n_matchers;
 	struct arena *arena;
 	struct snapshot *snap;
+	struct reader *reader; /* of counts alone */
 	struct map by_key;
 	VEC(struct group *) groups;
 	VEC(size_t) member;
@@ -152,14 +153,56 @@ static int find_scale(struct volume *v, struct timerange range, struct err *err)
 	return 0;
 }
 
+/* How much of a bucket lies in the unit and before t, if its bytes are spread evenly: 0 to 1. */
+static double share_before(const struct snap_unit *u, const struct count_bucket *b, int64_t t)
+{
+	int64_t from = MAX(b->first, u->range.start), to = MIN(t, u->range.end);
+
+	if (to <= from)
+		return 0;
+	if (b->last < to)
+		to = b->last;
+	else
+		to--;
+	return to < from ? 0
+			 : ((double)((uint64_t)to - (uint64_t)from) + 1) /
+				   ((double)((uint64_t)b->last - (uint64_t)b->first) + 1);
+}
+
+/* Of a unit that is a part of its chunk: what the chunk counted in it. False: nothing is known but its length. */
+static bool counted_bytes(const struct volume *v, const struct snap_unit *u, double *raw, double *n_entries)
+{
+	struct unit_counts c;
+	double lines = 0, all_lines = 0;
+
+	if (u->exact_count || !reader_counts(v->reader, u, NULL, 0, &c))
+		return false;
+	*n_entries = 0;
+	for (size_t i = 0; i < c.n_buckets; i++) {
+		double part = share_before(u, &c.bucket[i], INT64_MAX);
+
+		*n_entries += part * (double)c.bucket[i].n_entries;
+		lines += part * (double)c.bucket[i].bytes;
+		all_lines += (double)c.bucket[i].bytes;
+	}
+	if (all_lines == 0)
+		return false;
+	*raw = (double)c.raw_bytes * lines / all_lines;
+	return true;
+}
+
 /* Nobody logged the name of the level that is kept with each entry, so it does not count. */
 static uint64_t unit_bytes(const struct volume *v, const struct snap_unit *u)
 {
-	double raw = (double)u->raw_bytes, names = (double)u->n_entries * v->entries_scale * LEVEL_NAME_BYTES;
+	double raw, n_entries;
 
+	if (!counted_bytes(v, u, &raw, &n_entries)) {
+		raw = (double)u->raw_bytes;
+		n_entries = (double)u->n_entries * v->entries_scale;
+	}
 	if (!v->req->limits->discover_log_levels)
-		return u->raw_bytes;
-	return (uint64_t)(raw - MIN(names, raw * LEVEL_NAME_BYTES / LEVEL_SET_BYTES));
+		return (uint64_t)raw;
+	return (uint64_t)(raw - MIN(n_entries * LEVEL_NAME_BYTES, raw * LEVEL_NAME_BYTES / LEVEL_SET_BYTES));
 }
 
 /* ---- sums ---- */
@@ -218,15 +261,43 @@ static int count_buckets(struct volume *v, struct err *err)
 	return 0;
 }
 
-/* The part of a unit's bytes before t, if they are spread evenly; rounded, so that a bucket it hardly touches stays
- * empty. */
-static uint64_t bytes_before(const struct snap_unit *u, uint64_t bytes, int64_t t)
-{
-	double length = (double)((uint64_t)u->range.end - (uint64_t)u->range.start);
+/* How a unit's bytes lie in time: as its chunk counted them, or evenly. */
+struct course {
+	const struct snap_unit *unit;
+	struct unit_counts counts; /* no buckets: evenly */
+	size_t next;		   /* the first bucket that does not end before the last t */
+	double before, all;	   /* bytes of the buckets before it, of all that are in the unit */
+};
 
-	if (t >= u->range.end)
-		return bytes;
-	return (uint64_t)((double)bytes * ((double)((uint64_t)t - (uint64_t)u->range.start) / length) + 0.5);
+static void course_init(struct course *c, const struct volume *v, const struct snap_unit *u)
+{
+	*c = (struct course){ .unit = u };
+	if (!reader_counts(v->reader, u, NULL, 0, &c->counts))
+		return;
+	for (size_t i = 0; i < c->counts.n_buckets; i++) {
+		const struct count_bucket *b = &c->counts.bucket[i];
+
+		c->all += (double)b->bytes * share_before(u, b, INT64_MAX);
+	}
+	if (c->all <= 0)
+		c->counts.n_buckets = 0;
+}
+
+/* The share of the bytes before t, which only grows from call to call. */
+static double course_before(struct course *c, int64_t t)
+{
+	const struct count_bucket *b = c->counts.bucket;
+	const struct timerange r = c->unit->range;
+
+	if (c->counts.n_buckets == 0)
+		return (double)((uint64_t)t - (uint64_t)r.start) /
+		       (double)((uint64_t)r.end - (uint64_t)r.start);
+	for (; c->next < c->counts.n_buckets && b[c->next].last < t; c->next++)
+		c->before += (double)b[c->next].bytes * share_before(c->unit, &b[c->next], t);
+	double before = c->before;
+	for (size_t i = c->next; i < c->counts.n_buckets && b[i].first < t; i++)
+		before += (double)b[i].bytes * share_before(c->unit, &b[i], t);
+	return MIN(before / c->all, 1.0);
 }
 
 static void add_bytes(struct volume *v, const struct snap_stream *s, size_t bucket, uint64_t bytes)
@@ -246,10 +317,16 @@ static void spread_unit(struct volume *v, const struct snap_unit *u)
 	int64_t step = v->req->step, first = bucket_of(u->range.start, step),
 		last = bucket_of(u->range.end - 1, step);
 	uint64_t bytes = unit_bytes(v, u), before = 0;
+	struct course course;
 
+	if (first < last)
+		course_init(&course, v, u);
 	for (int64_t b = first; b <= last; b++) {
-		uint64_t upto = bytes_before(u, bytes, bucket_end(b, step));
+		uint64_t upto = bytes;
 
+		/* Rounded, so that a bucket it hardly touches stays empty. */
+		if (b < last)
+			upto = (uint64_t)((double)bytes * course_before(&course, bucket_end(b, step)) + 0.5);
 		add_bytes(v, u->stream, (size_t)(b - v->first_bucket), upto - before);
 		before = upto;
 	}
@@ -348,12 +425,14 @@ static int snapshot_and_answer(struct volume *v, struct volume_series **out, siz
 	    snapshot_take(v->exec.engine->store, v->req->tenant, v->matcher, v->n_matchers, &hint, true,
 			  &v->snap, err) == -1)
 		return -1;
+	v->reader = reader_new(v->snap);
 	map_init(&v->by_key);
 	buf_init(&v->key);
 	rc = find_scale(v, hint.range, err);
 	if (rc == 0)
 		rc = answer(v, out, n_out, err);
 	exec_refund(&v->exec, v->exec.memory);
+	reader_free(v->reader);
 	snapshot_release(v->snap);
 	map_fini(&v->by_key);
 	buf_fini(&v->key);
