@@ -1,5 +1,5 @@
-/* base/metrics.h - counters, gauges and histograms in Prometheus' text format and in OpenMetrics. A metric is made once, at first use,
- * and lives for the process. Updates are atomic and may come from any thread; creation takes a lock, so keep the
+/* base/metrics.h - counters, gauges and histograms in Prometheus' text format and in OpenMetrics. A metric is made once,
+ * at first use, and lives for the process. Updates are atomic and may come from any thread; creation takes a lock, so keep the
  * pointer where the path is hot.
  *
  *	static struct metric *pushes;

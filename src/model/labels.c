@@ -1,5 +1,6 @@
 #include "model/labels.h"
 #include "base/hash.h"
+#include "base/json_out.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -79,6 +80,16 @@ int labels_cmp(struct labels a, struct labels b)
 			return d;
 	}
 	return a.n < b.n ? -1 : a.n > b.n;
+}
+
+void labels_json(struct json_out *j, struct labels l)
+{
+	json_open(j, '{');
+	for (size_t i = 0; i < l.n; i++) {
+		json_key_slice(j, l.v[i].name);
+		json_str(j, l.v[i].value);
+	}
+	json_close(j, '}');
 }
 
 void labels_format(struct buf *b, struct labels l)

@@ -8,6 +8,8 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+struct json_out;
+
 struct label {
 	struct slice name, value;
 };
@@ -20,8 +22,9 @@ struct labels {
 struct slice labels_sort(struct label *v, size_t n);
 struct slice labels_get(struct labels l, struct slice name); /* p == NULL if absent */
 bool labels_eq(struct labels a, struct labels b);
-int labels_cmp(struct labels a, struct labels b);   /* pairwise name, then value; a prefix sorts first */
-void labels_format(struct buf *b, struct labels l); /* {a="x", b="y"}: canonical text, values Go-quoted */
+int labels_cmp(struct labels a, struct labels b);      /* pairwise name, then value; a prefix sorts first */
+void labels_format(struct buf *b, struct labels l);    /* {a="x", b="y"}: canonical text, values Go-quoted */
+void labels_json(struct json_out *j, struct labels l); /* {"a":"x","b":"y"} */
 struct labels labels_dup(struct arena *a, struct labels l);
 
 /* On disk and in memory: varint n, then n times (varint length, name, varint length, value). The hash of these

@@ -27,6 +27,9 @@ struct limits {
 	bool discover_log_levels;
 	bool discover_service_name;
 	bool increment_duplicate_timestamp;
+	const char *enforced_labels;	   /* names with commas: each stream must have them */
+	const char *block_ingestion_until; /* RFC 3339; "" = never */
+	uint64_t block_ingestion_status_code;
 	uint64_t max_streams_per_push, max_entries_per_push;
 	/* queries */
 	uint64_t max_entries_limit_per_query;

@@ -42,6 +42,7 @@ struct key {
 struct trace_keys {
 	struct arena arena;
 	struct map by_name; /* normal form -> struct key */
+	bool first[256];    /* the letters and digits that these begin with */
 	struct slice
 		*literal; /* keys too short to search for by a word, such as @tr: compared as they stand */
 	size_t n_literals;
@@ -466,6 +467,7 @@ static struct key *put_key(struct trace_keys *k, struct slice name, unsigned fla
 		key->hash = hash64(name);
 		bool is_new;
 		*map_put(&k->by_name, key->name, &is_new) = key;
+		k->first[(unsigned char)name.p[0]] = true;
 	}
 	key->flags |= flags;
 	return key;
@@ -581,8 +583,13 @@ void trace_keys_free(struct trace_keys *k)
 static const struct key *find_key(const struct trace_keys *k, struct slice name)
 {
 	char norm[KEY_MAX];
-	size_t n = normalise(name, norm);
+	size_t i = 0, n;
 
+	while (i < name.n && !is_alnum(name.p[i]))
+		i++;
+	if (i == name.n || !k->first[(unsigned char)lower(name.p[i])])
+		return NULL;
+	n = normalise(name, norm);
 	return n == 0 || n == SLICE_NONE ? NULL : map_get(&k->by_name, slice_of(norm, n));
 }
 
