@@ -47,7 +47,7 @@ struct partition {
 	VEC(uint64_t) in_doubt;	      /* under write_lock: see partition_publish */
 	uint64_t
 		retained_stage; /* the keeper's: which rules of retention it was looked through for, and when */
-	int64_t retained_mono_ns;
+	int64_t retained_mono_ns, retain_again_mono_ns;
 };
 
 struct chunk_row {
@@ -115,7 +115,8 @@ struct sql *partition_writer(struct partition *p, struct err *err);		 /* under w
 int partition_segments(struct sql *sql, struct segment_summary **out, uint64_t **n_chunks, size_t *n,
 		       struct err *err);
 int partition_build_bloom(struct partition *p, struct err *err);
-/* If the index is marked as damaged: moves it to quarantine and makes it anew from the segments. Takes merge_lock and write_lock; readers wait. */
+/* If the index is marked as damaged: moves it to quarantine and makes it anew from the segments.
+ * Takes merge_lock and write_lock; readers wait. */
 int partition_mend(struct partition *p, struct err *err);
 
 /* ---- making the index anew (rebuild.c) */

@@ -121,6 +121,8 @@ static void finish(struct attempt *a, const struct err *flush_failed)
 			err_set(&err, ERR_UNAVAILABLE, "a day cannot be opened");
 			fail(a, i, &err);
 		}
+		if (a->failed[i].code == ERR_NONE && !is_wanted(a, i))
+			continue; /* cancelled */
 		if (is_wanted(a, i) && tombstones_set_state(t, x, STORE_DELETE_PROCESSED, &err) == -1)
 			fail(a, i, &err);
 		if (a->failed[i].code == ERR_NONE) {

@@ -427,10 +427,9 @@ bool reader_counts(struct reader *r, const struct snap_unit *u, const struct sli
 		   struct unit_counts *out)
 {
 	const struct source *s = &r->snap->sources.v[r->snap->unit_sources.v[u->first_source]];
-	struct chunk_info info = { .first_ts = s->first,
-				   .last_ts = s->last,
-				   .n_entries = s->n_entries,
-				   .raw_bytes = s->raw_bytes };
+	struct chunk_info info = {
+		.first_ts = s->first, .last_ts = s->last, .n_entries = s->n_entries, .raw_bytes = s->raw_bytes
+	};
 	struct err err;
 
 	if (!is_one_chunk(r->snap, u))

@@ -274,11 +274,12 @@ static bool is_covered(struct replay *r, struct slice tenant, int64_t day)
 	return r->last_covered;
 }
 
-/* Entries that their partition holds already, or that retention took, do not come back. */
+/* Entries that their partition holds already, or that retention took, do not come back. Those that are too old by now stay
+ * until retention comes by: it knows whether the clock can be believed. */
 static bool keep_entry(void *arg, struct slice tenant, int64_t ts)
 {
 	struct replay *r = arg;
-	bool skip = is_covered(r, tenant, clock_day_of(ts)) || store_past_retention(r->s, tenant, ts);
+	bool skip = is_covered(r, tenant, clock_day_of(ts));
 
 	r->n_skipped += skip;
 	return !skip;

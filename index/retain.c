@@ -13,7 +13,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define CLOCK_JUMP_NS (10 * NS_PER_MIN)
+#define CLOCK_JUMP_NS	 (10 * NS_PER_MIN)
+#define DAMAGED_AGAIN_NS (6 * NS_PER_H)
+#define GAP_NS		 NS_PER_DAY /* between two runs: a longer one may be a wrong clock */
 
 /* ---- the rules ------------------------------------------------------------------------------------------------ */
 
@@ -136,30 +138,39 @@ static void retain_of(struct store *s, struct slice tenant, struct retain *out)
 	*out = (struct retain){ .default_ns = MAX(keep, 0) };
 }
 
-bool store_past_retention(struct store *s, struct slice tenant, int64_t ts)
-{
-	struct retain r;
-	int64_t oldest;
-
-	retain_of(s, tenant, &r);
-	int64_t longest = retain_longest(&r);
-	retain_fini(&r);
-	return longest > 0 && !__builtin_sub_overflow(clock_now_ns(), longest, &oldest) && ts < oldest;
-}
+struct retention { /* one round */
+	struct store *s;
+	bool flushed;
+};
 
 /* ---- dropping a day ------------------------------------------------------------------------------------------- */
 
-static int drop_partition(struct store *s, struct partition *p, const char *why, struct err *err)
+/* Up to which file the log holds only what was acknowledged before the day goes. What is in memory goes with it, so it is
+ * flushed, once a round. */
+static uint64_t log_before(struct retention *r)
 {
+	struct err err;
+
+	if (!r->flushed && store_flush(r->s, &err) == -1)
+		log_warn("dropping a day without what is in memory", KV("error", err.msg));
+	r->flushed = true;
+	pthread_rwlock_rdlock(&r->s->heads_lock);
+	uint64_t number = r->s->active->wal_first - 1;
+	pthread_rwlock_unlock(&r->s->heads_lock);
+	return number;
+}
+
+static int drop_partition(struct retention *r, struct partition *p, const char *why, struct err *err)
+{
+	struct store *s = r->s;
 	char *gone = xasprintf("%s.dropped", p->dir);
+	uint64_t wal = log_before(r);
 	int rc = -1;
 
-	pthread_rwlock_rdlock(&s->heads_lock);
-	uint64_t wal = s->active->wal_last;
-	pthread_rwlock_unlock(&s->heads_lock);
 	pthread_mutex_lock(&p->merge_lock);
 	pthread_mutex_lock(&p->write_lock);
 	/* Forgotten first, durably; the files go after. What an earlier attempt could not remove goes now. */
+	wal = MAX(wal, atomic_load(&p->wal_pos));
 	if (file_remove_tree(gone, err) == -1 || store_note_dropped(s, p, wal, err) == -1)
 		goto out;
 	/* Readers that are inside finish first, and none comes in afterwards: the folder may soon be another one. */
@@ -195,18 +206,39 @@ out:
 
 /* ---- by age --------------------------------------------------------------------------------------------------- */
 
+static void stop_for_an_hour(struct store *s, const char *why, int64_t ns)
+{
+	log_warn("retention stops for an hour", KV("why", why), KVF("seconds", (double)ns / 1e9));
+	s->retention_blocked_until_mono_ns = clock_mono_ns() + NS_PER_H;
+}
+
+/* At the start. The lock's file has the time of the last sign of life (below). It may be long ago because nobody ran us, or
+ * because the clock is wrong. */
+void keep_look_at_clock(struct store *s)
+{
+	struct stat st;
+
+	s->wall_minus_mono_ns = clock_now_ns() - clock_mono_ns();
+	if (fstat(s->lock_fd, &st) == -1)
+		return;
+	int64_t gap = clock_now_ns() - ((int64_t)st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec);
+	if (gap > GAP_NS || gap < -CLOCK_JUMP_NS)
+		stop_for_an_hour(s, "the clock is far from where it was when we ran last", gap);
+}
+
 /* A wall clock that jumped must not delete data. */
 static bool clock_is_sane(struct store *s)
 {
-	int64_t mono = clock_mono_ns(), diff = clock_now_ns() - mono, jump = diff - s->wall_minus_mono_ns;
+	int64_t diff = clock_now_ns() - clock_mono_ns(), jump = diff - s->wall_minus_mono_ns;
 
 	if (jump > CLOCK_JUMP_NS || jump < -CLOCK_JUMP_NS) {
-		log_warn("the clock was changed: retention stops for an hour",
-			 KVF("seconds", (double)jump / 1e9));
-		s->retention_blocked_until_mono_ns = mono + NS_PER_H;
+		stop_for_an_hour(s, "the clock was changed", jump);
 		s->wall_minus_mono_ns = diff;
 	}
-	return mono >= s->retention_blocked_until_mono_ns;
+	if (clock_mono_ns() < s->retention_blocked_until_mono_ns)
+		return false;
+	futimens(s->lock_fd, NULL); /* if it fails, the next start waits an hour: no harm */
+	return true;
 }
 
 static bool is_over(const struct partition *p, int64_t period_ns, int64_t now)
@@ -261,8 +293,14 @@ static int drop_streams(struct store *s, struct partition *p, const struct retai
 
 	if (p->retained_stage == stage && atomic_load(&p->last_publish_mono_ns) < p->retained_mono_ns)
 		return 0;
-	if (any_over(r, p, now) && rewrite_partition(&w, err) == -1)
+	if (began < p->retain_again_mono_ns)
+		return 0;
+	if (any_over(r, p, now) && rewrite_partition(&w, err) == -1) {
+		/* Damage keeps a segment as it is; trying costs as much as writing it. */
+		if (err->code == ERR_CORRUPT)
+			p->retain_again_mono_ns = began + DAMAGED_AGAIN_NS;
 		return -1;
+	}
 	p->retained_stage = stage;
 	p->retained_mono_ns = began;
 	if (w.n_segments > 0) {
@@ -273,15 +311,16 @@ static int drop_streams(struct store *s, struct partition *p, const struct retai
 	return 0;
 }
 
-static int retain_partition(struct store *s, struct partition *p, struct err *err)
+static int retain_partition(struct retention *round, struct partition *p, struct err *err)
 {
+	struct store *s = round->s;
 	int64_t now = clock_now_ns();
 	struct retain r;
 	int rc = 0;
 
 	retain_of(s, slice_cstr(p->tenant), &r);
 	if (is_over(p, retain_longest(&r), now))
-		rc = drop_partition(s, p, "age", err);
+		rc = drop_partition(round, p, "age", err);
 	else if (r.rules.n > 0)
 		rc = drop_streams(s, p, &r, now, err);
 	retain_fini(&r);
@@ -315,9 +354,20 @@ static uint64_t tree_bytes(const char *path, int depth)
 	return sum;
 }
 
-/* Drops the oldest days, whoever owns them, until a twentieth of the limit is free again; never today or the future. */
-static int retain_share(struct store *s, struct err *err)
+/* What was set aside is not counted: days must not go because damaged files, or the indexes of a rebuild, are kept. */
+static uint64_t used_bytes(const struct store *s)
 {
+	char *quarantine = xasprintf("%s/quarantine", s->dir);
+	uint64_t all = tree_bytes(s->dir, 4), aside = tree_bytes(quarantine, 3);
+
+	free(quarantine);
+	return all - MIN(aside, all);
+}
+
+/* Drops the oldest days, whoever owns them, until a twentieth of the limit is free again; never today or the future. */
+static int retain_share(struct retention *round, struct err *err)
+{
+	struct store *s = round->s;
 	struct statvfs v;
 	size_t n;
 	int rc = 0;
@@ -325,7 +375,7 @@ static int retain_share(struct store *s, struct err *err)
 	if (s->o.max_disk_bytes == NULL || statvfs(s->dir, &v) == -1)
 		return 0;
 	uint64_t limit = s->o.max_disk_bytes(s->o.arg, (uint64_t)v.f_blocks * v.f_frsize);
-	uint64_t used = limit > 0 ? tree_bytes(s->dir, 4) : 0;
+	uint64_t used = limit > 0 ? used_bytes(s) : 0;
 	if (limit == 0 || used <= limit)
 		return 0;
 	int64_t today = clock_day_of(clock_now_ns());
@@ -335,7 +385,7 @@ static int retain_share(struct store *s, struct err *err)
 
 		if (atomic_load(&p[i]->dropped))
 			continue;
-		if (drop_partition(s, p[i], "disk share", err) == -1) {
+		if (drop_partition(round, p[i], "disk share", err) == -1) {
 			rc = -1;
 			continue;
 		}
@@ -351,6 +401,7 @@ static int retain_share(struct store *s, struct err *err)
 
 int keep_retention(struct store *s, struct err *err)
 {
+	struct retention round = { .s = s };
 	size_t n;
 	int rc = 0;
 
@@ -359,10 +410,10 @@ int keep_retention(struct store *s, struct err *err)
 	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
 	/* One day that cannot be removed does not keep the others. */
 	for (size_t i = 0; i < n && !keep_must_stop(s); i++)
-		if (retain_partition(s, p[i], err) == -1)
+		if (retain_partition(&round, p[i], err) == -1)
 			rc = -1;
 	store_partitions_release(p, n);
-	return retain_share(s, err) == -1 ? -1 : rc;
+	return retain_share(&round, err) == -1 ? -1 : rc;
 }
 
 int store_retain(struct store *s, struct err *err)

@@ -917,7 +917,7 @@ int store_open(const struct store_options *o, struct store **out, struct err *er
 		store_destroy(s);
 		return -1;
 	}
-	s->wall_minus_mono_ns = clock_now_ns() - clock_mono_ns();
+	keep_look_at_clock(s);
 	start_thread(&s->writer, "spoor-writer", writer_main, s);
 	start_thread(&s->flusher, "spoor-flusher", flusher_main, s);
 	start_thread(&s->keeper, "spoor-keeper", keep_main, s);

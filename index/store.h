@@ -214,7 +214,8 @@ struct count_bucket {
 	uint32_t meta;
 };
 struct unit_counts {
-	const struct count_bucket *bucket; /* ascending, disjoint in time but for those of one bucket's sets */
+	const struct count_bucket
+		*bucket; /* ascending, disjoint in time but for those of one bucket's sets */
 	size_t n_buckets;
 	const struct slice *metas; /* encoded */
 	size_t n_metas;

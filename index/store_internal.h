@@ -4,7 +4,8 @@
  * flusher turns the frozen head into segments; the keeper merges, drops, closes and watches the disk.
  * Locks, in the order in which they may be taken: flush_lock, heads_lock, head.lock; partition.merge_lock,
  * partition.write_lock, partitions_lock; partition.write_lock, partition.segments_lock, partition.lock. The others are
- * held alone (tombstones: save_lock, then lock). Waiting is timed by the monotonic clock: a wall clock that is set back must not make anybody wait. */
+ * held alone (tombstones: save_lock, then lock).
+ * Waiting is timed by the monotonic clock: a wall clock that is set back must not make anybody wait. */
 #ifndef INDEX_STORE_INTERNAL_H
 #define INDEX_STORE_INTERNAL_H
 
@@ -113,7 +114,6 @@ struct partition *store_partition(struct store *s, struct slice tenant, int64_t 
 struct partition **store_partitions(struct store *s, struct slice tenant, struct timerange range, size_t *n);
 void store_partitions_release(struct partition **p, size_t n);
 void store_streams_age(struct store *s);
-bool store_past_retention(struct store *s, struct slice tenant, int64_t ts);
 void store_leave_out(struct store *s, struct slice tenant, int64_t day);
 void store_retry_left_out(struct store *s);
 size_t store_n_left_out(struct store *s, struct slice tenant, struct timerange range);
@@ -137,6 +137,7 @@ int flush_head(struct store *s, struct head *h, struct err *err);
 int merge_partition(struct store *s, struct partition *p, bool eager, bool *did, struct err *err);
 /* retain.c */
 int keep_retention(struct store *s, struct err *err);
+void keep_look_at_clock(struct store *s); /* at the start */
 /* purge.c */
 int keep_deletes(struct store *s, bool eager, struct err *err);
 /* keep.c */

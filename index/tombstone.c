@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-enum { VERSION = 1, HEADER_BYTES = 28, MAX_FILE = 256 << 20, MAX_REQUESTS = 1000 };
+enum { VERSION = 1, HEADER_BYTES = 28, MAX_FILE = 256 << 20 };
 static const char MAGIC[8] = { 'S', 'P', 'O', 'O', 'R', 'D', 'E', 'L' };
 static const char *const file_names[] = { "deletes", "deletes.copy" };
 
@@ -47,6 +47,7 @@ static struct tombstone *tombstone_new(struct slice tenant, struct slice query)
 	struct tombstone *x = xcalloc(1, sizeof(*x));
 
 	atomic_store(&x->refs, 1);
+	x->known_mono_ns = clock_mono_ns();
 	x->tenant = xasprintf("%.*s", SLICE_ARG(tenant));
 	char *text = xmalloc(query.n + 1);
 	if (query.n > 0)
@@ -162,7 +163,6 @@ static char *file_path(const struct tombstones *t, struct slice tenant, const ch
 static void encode_all(struct tombstones *t, struct slice tenant, const struct tombstone *without,
 		       const struct tombstone *with, struct buf *out)
 {
-	int64_t now = clock_now_ns();
 	uint64_t seed = hash64(tenant);
 	struct buf records;
 	uint32_t n = 0;
@@ -172,8 +172,7 @@ static void encode_all(struct tombstones *t, struct slice tenant, const struct t
 	for (size_t i = 0; i < t->list.n; i++) {
 		const struct tombstone *x = t->list.v[i];
 
-		if (x == without || !slice_is(tenant, x->tenant) ||
-		    (!is_active(x) && now - x->purged_ns > REMEMBERED_NS))
+		if (x == without || !slice_is(tenant, x->tenant))
 			continue;
 		put_request(&records, x, seed);
 		n++;
@@ -214,6 +213,38 @@ static int save(struct tombstones *t, struct slice tenant, const struct tombston
 	return rc;
 }
 
+/* ---- what is remembered ---- */
+
+static bool is_old(const struct tombstone *x, int64_t now, size_t n_newer, size_t text_of_newer)
+{
+	return now - x->purged_ns > REMEMBERED_NS || n_newer >= TOMBSTONES_MAX ||
+	       text_of_newer + x->query.n > TOMBSTONES_MAX_TEXT;
+}
+
+/* Of a tenant's processed requests; the file loses them when it is written next. Under lock. */
+static void forget_old(struct tombstones *t, struct slice tenant)
+{
+	int64_t now = clock_now_ns();
+	size_t n = 0, text = 0, kept = t->list.n;
+
+	for (size_t i = t->list.n; i-- > 0;) {
+		struct tombstone *x = t->list.v[i];
+
+		if (!is_active(x) && slice_is(tenant, x->tenant)) {
+			if (is_old(x, now, n, text)) {
+				tombstone_unref(x);
+				continue;
+			}
+			n++;
+			text += x->query.n;
+		}
+		t->list.v[--kept] = x;
+	}
+	t->list.n -= kept;
+	if (kept > 0)
+		memmove(t->list.v, t->list.v + kept, t->list.n * sizeof(*t->list.v));
+}
+
 /* ---- loading -------------------------------------------------------------------------------------------------- */
 
 static void compile(struct tombstones *t, struct tombstone *x)
@@ -239,80 +270,144 @@ static bool has_id(const struct tombstone_vec *v, const char *id)
 	return false;
 }
 
-/* 1: whole; 0: absent; -1: damaged (counted in *n_lost, *damaged) or err. */
-static int read_file(const char *path, struct slice tenant, struct tombstone_vec *out, size_t *n_lost,
-		     struct err *err)
+struct load { /* of one tenant */
+	struct tombstones *t;
+	struct slice tenant;
+	struct tombstone_vec found;
+};
+
+enum found { ABSENT, WHOLE, DAMAGED, UNREADABLE, NEWER };
+
+/* Adds what the file holds and another did not. */
+static enum found read_file(struct load *l, const char *path, size_t *n_lost, struct err *err)
 {
+	struct tombstone_vec v = { 0 };
 	struct buf b;
-	int rc = -1;
+	enum found found = WHOLE;
 
 	if (!file_exists(path))
-		return 0;
+		return ABSENT;
 	buf_init(&b);
-	if (file_read_all(path, MAX_FILE, &b, err) == 0 &&
-	    tombstones_parse(buf_slice(&b), tenant, out, n_lost, err) == 0)
-		rc = *n_lost == 0 ? 1 : err_set(err, ERR_CORRUPT, "damaged requests");
+	if (file_read_all(path, MAX_FILE, &b, err) == -1)
+		found = err->code == ERR_TOO_LARGE ? DAMAGED : UNREADABLE;
+	else if (tombstones_parse(buf_slice(&b), l->tenant, &v, n_lost, err) == -1)
+		found = err->code == ERR_CONFIG ? NEWER : DAMAGED;
+	else if (*n_lost > 0)
+		found = DAMAGED;
 	buf_fini(&b);
-	return rc;
-}
-
-/* What the first file lost, the second may have. */
-static int add_from_copy(const char *path, struct slice tenant, struct tombstone_vec *found, size_t *n_lost,
-			 struct err *err)
-{
-	struct tombstone_vec copy = { 0 };
-	int rc = read_file(path, tenant, &copy, n_lost, err);
-
-	for (size_t i = 0; i < copy.n; i++) {
-		if (has_id(found, copy.v[i]->id))
-			tombstone_unref(copy.v[i]);
+	for (size_t i = 0; i < v.n; i++) {
+		if (has_id(&l->found, v.v[i]->id))
+			tombstone_unref(v.v[i]);
 		else
-			vec_push(found, copy.v[i]);
+			vec_push(&l->found, v.v[i]);
 	}
-	vec_fini(&copy);
-	return rc;
+	vec_fini(&v);
+	return found;
 }
 
-static void set_aside(struct tombstones *t, const char *path)
+size_t tombstones_check(const char *dir, struct slice tenant,
+			void (*bad)(void *arg, const char *path, const char *why), void *arg)
 {
-	struct err ignored;
+	const struct tombstones t = { .dir = dir };
+	size_t n_bad = 0;
 
-	log_error("damaged file of delete requests moved to quarantine", KV("path", path));
-	partition_quarantine(t->dir, path, &ignored);
+	for (size_t i = 0; i < ARRAY_LEN(file_names); i++) {
+		struct load l = { .tenant = tenant };
+		char *path = file_path(&t, tenant, file_names[i]);
+		size_t lost = 0;
+		struct err err;
+		enum found found = read_file(&l, path, &lost, &err);
+
+		if (found != ABSENT && found != WHOLE) {
+			bad(arg, path, lost > 0 ? "damaged requests" : err.msg);
+			n_bad++;
+		}
+		for (size_t k = 0; k < l.found.n; k++)
+			tombstone_unref(l.found.v[k]);
+		vec_fini(&l.found);
+		free(path);
+	}
+	return n_bad;
+}
+
+/* A copy is left beside it, for whoever wants to look; the file itself stays until a good one replaces it, so that what it
+ * holds survives a disk that is full now. */
+static void note_damage(struct tombstones *t, const char *path)
+{
+	char *dir = xasprintf("%s/quarantine", t->dir);
+	const char *name = strrchr(path, '/') + 1;
+	char *to = xasprintf("%s/%lld-%s", dir, (long long)clock_now_ns(), name);
+	struct buf b;
+	struct err err;
+
+	buf_init(&b);
+	log_error("damaged file of delete requests", KV("path", path), KV("copied_to", to));
+	if (file_read_all(path, MAX_FILE, &b, &err) == -1 || file_mkdirs(dir, &err) == -1 ||
+	    file_replace(to, buf_slice(&b), &err) == -1)
+		log_warn("it could not be copied", KV("error", err.msg));
+	buf_fini(&b);
+	free(to);
+	free(dir);
+}
+
+static void take_in(struct load *l)
+{
+	struct tombstones *t = l->t;
+
+	for (size_t i = 0; i < l->found.n; i++) {
+		struct tombstone *x = l->found.v[i];
+
+		x->loaded = true;
+		compile(t, x);
+		atomic_fetch_add(&t->n_active, is_active(x));
+		vec_push(&t->list, x);
+	}
+	l->found.n = 0;
+	forget_old(t, l->tenant);
+}
+
+/* The first file is the newer one. Only when it is not whole does the second matter: what one lost, the other may have. */
+static int load_files(struct load *l, const char *first, const char *second, struct err *err)
+{
+	size_t lost = 0, lost_in_copy = 0;
+	struct err ignored;
+	enum found a = read_file(l, first, &lost, err), b = ABSENT;
+
+	if (a != WHOLE && a != NEWER)
+		b = read_file(l, second, &lost_in_copy, a == UNREADABLE ? &ignored : err);
+	if (a == NEWER || b == NEWER)
+		return -1;
+	if (b != WHOLE && (a == UNREADABLE || b == UNREADABLE))
+		return -1;
+	if (a == DAMAGED)
+		note_damage(l->t, first);
+	if (b == DAMAGED)
+		note_damage(l->t, second);
+	if (b != WHOLE && (a == DAMAGED || b == DAMAGED)) {
+		log_error("delete requests are lost: what they hid may be visible", KVS("tenant", l->tenant),
+			  KVI("kept", l->found.n));
+		atomic_fetch_add(&l->t->n_damaged, MAX(MAX(lost, lost_in_copy), (size_t)1));
+	}
+	take_in(l);
+	/* Two good files again; that the disk is full now stops nothing. */
+	if ((a != WHOLE && b != ABSENT) || a == DAMAGED)
+		if (save(l->t, l->tenant, NULL, NULL, &ignored) == -1)
+			log_warn("files of delete requests cannot be written anew", KV("error", ignored.msg));
+	return 0;
 }
 
 static int load_tenant(struct tombstones *t, struct slice tenant, struct err *err)
 {
+	struct load l = { .t = t, .tenant = tenant };
 	char *first = file_path(t, tenant, file_names[0]), *second = file_path(t, tenant, file_names[1]);
-	struct tombstone_vec found = { 0 };
-	size_t lost = 0, lost_in_copy = 0;
-	int rc = read_file(first, tenant, &found, &lost, err), copied = 0;
+	int rc = load_files(&l, first, second, err);
 
-	if (rc == -1 && err->code != ERR_CONFIG) {
-		copied = add_from_copy(second, tenant, &found, &lost_in_copy, err);
-		rc = copied == -1 && err->code == ERR_CONFIG ? -1 : 0;
-		set_aside(t, first);
-		if (rc == 0 && copied != 1) {
-			log_error("delete requests are lost: what they hid may be visible",
-				  KVS("tenant", tenant), KVI("kept", found.n));
-			atomic_fetch_add(&t->n_damaged, MAX(lost, (size_t)1));
-		}
-	} else if (rc == 0 && file_exists(second)) {
-		/* The first is written first, so somebody took it away. */
-		copied = add_from_copy(second, tenant, &found, &lost_in_copy, err);
-		rc = copied;
-	}
-	for (size_t i = 0; i < found.n; i++) {
-		compile(t, found.v[i]);
-		atomic_fetch_add(&t->n_active, is_active(found.v[i]));
-		vec_push(&t->list, found.v[i]);
-	}
-	vec_fini(&found);
-	if (copied != 0 && rc != -1)
-		rc = save(t, tenant, NULL, NULL, err); /* two good files again */
+	for (size_t i = 0; i < l.found.n; i++)
+		tombstone_unref(l.found.v[i]);
+	vec_fini(&l.found);
 	free(first);
 	free(second);
-	return rc == -1 ? -1 : 0;
+	return rc;
 }
 
 int tombstones_load(struct tombstones *t, struct err *err)
@@ -371,13 +466,20 @@ static struct tombstone *find(struct tombstones *t, struct slice tenant, struct 
 	return NULL;
 }
 
-static size_t n_active_of(struct tombstones *t, struct slice tenant)
+/* May the tenant have one more, of so long a text? */
+static bool has_room(const struct tombstones *t, struct slice tenant, size_t text)
 {
-	size_t n = 0;
+	size_t n = 1;
 
-	for (size_t i = 0; i < t->list.n; i++)
-		n += is_active(t->list.v[i]) && slice_is(tenant, t->list.v[i]->tenant);
-	return n;
+	for (size_t i = 0; i < t->list.n; i++) {
+		const struct tombstone *x = t->list.v[i];
+
+		if (is_active(x) && slice_is(tenant, x->tenant)) {
+			n++;
+			text += x->query.n;
+		}
+	}
+	return n <= TOMBSTONES_MAX && text <= TOMBSTONES_MAX_TEXT;
 }
 
 /* Eight hex digits, as Loki's. */
@@ -392,10 +494,10 @@ static void new_id(struct tombstones *t, struct tombstone *x)
 	} while (find(t, slice_cstr(x->tenant), slice_cstr(x->id)) != NULL);
 }
 
-/* Under save_lock. Forgets what encode_all leaves out of the file, too. */
-static void change_list(struct tombstones *t, struct tombstone *remove, struct tombstone *add)
+/* Under save_lock. */
+static void change_list(struct tombstones *t, struct slice tenant, struct tombstone *remove,
+			struct tombstone *add)
 {
-	int64_t now = clock_now_ns();
 	size_t kept = 0, active = 0;
 
 	pthread_mutex_lock(&t->lock);
@@ -404,7 +506,7 @@ static void change_list(struct tombstones *t, struct tombstone *remove, struct t
 	for (size_t i = 0; i < t->list.n; i++) {
 		struct tombstone *x = t->list.v[i];
 
-		if (x == remove || (!is_active(x) && now - x->purged_ns > REMEMBERED_NS)) {
+		if (x == remove) {
 			tombstone_unref(x);
 			continue;
 		}
@@ -412,6 +514,7 @@ static void change_list(struct tombstones *t, struct tombstone *remove, struct t
 		t->list.v[kept++] = x;
 	}
 	t->list.n = kept;
+	forget_old(t, tenant);
 	atomic_store(&t->n_active, active);
 	pthread_mutex_unlock(&t->lock);
 	metric_set(t->active, (int64_t)active);
@@ -423,18 +526,21 @@ static int add_locked(struct tombstones *t, struct tombstone *x, struct err *err
 	struct err ignored;
 
 	pthread_mutex_lock(&t->lock);
-	bool full = n_active_of(t, tenant) >= MAX_REQUESTS;
-	if (!full)
+	bool room = has_room(t, tenant, x->query.n);
+	if (room)
 		new_id(t, x);
 	pthread_mutex_unlock(&t->lock);
-	if (full)
-		return err_set(err, ERR_LIMITED,
-			       "too many delete requests are waiting, wait until some are processed");
+	if (!room)
+		return err_set(
+			err, ERR_LIMITED,
+			"too many delete requests are waiting (limit: %d, or %d bytes of queries): wait "
+			"until some are processed, or cancel some",
+			TOMBSTONES_MAX, TOMBSTONES_MAX_TEXT);
 	if (save(t, tenant, NULL, x, err) == -1) {
 		save(t, tenant, NULL, NULL, &ignored); /* in case only the folder could not be synced */
 		return -1;
 	}
-	change_list(t, NULL, ref(x));
+	change_list(t, tenant, NULL, ref(x));
 	return 0;
 }
 
@@ -484,7 +590,7 @@ int tombstones_cancel(struct tombstones *t, struct slice tenant, struct slice id
 		rc = save(t, tenant, x, NULL, err);
 	if (rc == 0) {
 		log_info("delete request cancelled", KVS("tenant", tenant), KV("id", x->id));
-		change_list(t, x, NULL);
+		change_list(t, tenant, x, NULL);
 	}
 	pthread_mutex_unlock(&t->save_lock);
 	return rc;
@@ -551,9 +657,17 @@ static int by_tenant(const void *a, const void *b)
 	return c != 0 ? c : x->created_ns < y->created_ns ? -1 : x->created_ns > y->created_ns;
 }
 
+/* The wall clock is asked only about what was made before the start: it may be set, and then the time to cancel is neither
+ * over at once nor endless. */
+static bool is_ripe(const struct tombstone *x, int64_t cancel_period_ns, int64_t mono)
+{
+	return x->state == STORE_DELETE_PICKED_UP || mono - x->known_mono_ns >= cancel_period_ns ||
+	       (x->loaded && clock_now_ns() - x->created_ns >= cancel_period_ns);
+}
+
 struct tombstone **tombstones_due(struct tombstones *t, int64_t cancel_period_ns, bool eager, size_t *n)
 {
-	int64_t now = clock_now_ns(), mono = clock_mono_ns();
+	int64_t mono = clock_mono_ns();
 	struct tombstone_vec v = { 0 };
 
 	*n = 0;
@@ -562,12 +676,9 @@ struct tombstone **tombstones_due(struct tombstones *t, int64_t cancel_period_ns
 	pthread_mutex_lock(&t->lock);
 	for (size_t i = 0; i < t->list.n; i++) {
 		struct tombstone *x = t->list.v[i];
-		/* A clock set back must not make it wait for ever. */
-		int64_t age = now - x->created_ns;
-		bool ripe = age >= cancel_period_ns || age < 0 || x->state == STORE_DELETE_PICKED_UP;
 
-		if (is_active(x) && x->rule != NULL && !x->filter_only && ripe &&
-		    (eager || mono >= x->next_try_mono_ns))
+		if (is_active(x) && x->rule != NULL && !x->filter_only &&
+		    is_ripe(x, cancel_period_ns, mono) && (eager || mono >= x->next_try_mono_ns))
 			vec_push(&v, ref(x));
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -642,7 +753,7 @@ int tombstones_set_state(struct tombstones *t, struct tombstone *x, enum store_d
 		pthread_mutex_unlock(&t->lock);
 		rc = -1;
 	} else if (wanted) {
-		change_list(t, NULL, NULL);
+		change_list(t, slice_cstr(x->tenant), NULL, NULL);
 	}
 	pthread_mutex_unlock(&t->save_lock);
 	if (wanted && rc == 0 && state == STORE_DELETE_PROCESSED && before != state)

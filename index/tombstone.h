@@ -23,6 +23,9 @@
 #include "base/vec.h"
 #include "index/store.h"
 
+/* What a tenant may have: requests that wait, bytes of their texts; as many that are processed are remembered. */
+enum { TOMBSTONES_MAX = 1000, TOMBSTONES_MAX_TEXT = 4 << 20 };
+
 struct tombstone {
 	_Atomic int refs;
 	char id[STORE_DELETE_ID];
@@ -30,6 +33,8 @@ struct tombstone {
 	struct slice query;	/* malloc'd */
 	struct timerange range; /* end exclusive */
 	int64_t created_ns;
+	int64_t known_mono_ns; /* since when this process knows it */
+	bool loaded;	       /* it was made before the start */
 	bool filter_only;
 	struct erase_rule *rule; /* NULL: processed, or its text does not compile */
 	const struct erase_ops *ops;
@@ -59,7 +64,8 @@ struct tombstones {
 
 void tombstones_init(struct tombstones *t, const char *dir, const struct erase_ops *ops);
 void tombstones_fini(struct tombstones *t);
-/* Reads the files of all tenants. Damage is moved to quarantine; ERR_CONFIG: written by a newer version. */
+/* Reads the files of all tenants. Damage is moved to quarantine; ERR_CONFIG: written by a newer version; other errors: both
+ * files of a tenant are there, and cannot be read now. */
 int tombstones_load(struct tombstones *t, struct err *err);
 
 /* Durable, and in force for every snapshot taken from now on, when it returns 0. */
@@ -91,6 +97,9 @@ int tombstones_set_state(struct tombstones *t, struct tombstone *x, enum store_d
  * version (ERR_CONFIG). */
 int tombstones_parse(struct slice file, struct slice tenant, struct tombstone_vec *out, size_t *n_lost,
 		     struct err *err);
+/* Reads the tenant's files alone, each by itself, and tells of one that is not whole. Returns how many are not. */
+size_t tombstones_check(const char *dir, struct slice tenant,
+			void (*bad)(void *arg, const char *path, const char *why), void *arg);
 void tombstone_unref(struct tombstone *x);
 
 #endif

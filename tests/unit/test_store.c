@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -1098,6 +1099,57 @@ static void a_dropped_day_can_be_written_again(void **state)
 	assert_int_equal(count_all(f), 3);
 }
 
+/* What is acknowledged after a day was dropped is not part of what was dropped, though the log's file may be the same. */
+static void entries_after_a_drop_survive_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+
+	push_numbered(f, 0, 3);
+	flush(f);
+	push_numbered(f, 3, 1);
+	f->retention = clock_now_ns() - (DAY + NS_PER_DAY * 3);
+	assert_int_equal(store_retain(f->s, &err), 0);
+	f->retention = 0;
+	assert_int_equal(count_all(f), 0);
+	push_numbered(f, 10, 2);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(count_all(f), 2);
+		reopen(f, false);
+	}
+}
+
+/* With a clock that is years ahead all that the log holds looks too old. */
+static void a_wrong_clock_at_the_start_takes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char *lock = xasprintf("%s/LOCK", f->dir);
+	const struct timespec long_ago[2] = { { .tv_sec = DAY / SEC }, { .tv_sec = DAY / SEC } };
+	struct err err = { 0 };
+
+	push_numbered(f, 0, 3);
+	flush(f);
+	push_numbered(f, 3, 2);
+	f->retention = NS_PER_DAY;
+	reopen(f, false);
+	assert_int_equal(count_all(f), 5);
+	/* The last sign of life is of long ago: retention waits, however often the start is repeated. */
+	for (int round = 0; round < 2; round++) {
+		close_store(f, false);
+		if (round == 0)
+			assert_int_equal(utimensat(AT_FDCWD, lock, long_ago, 0), 0);
+		open_store(f);
+		assert_int_equal(store_retain(f->s, &err), 0);
+		assert_int_equal(count_all(f), 5);
+	}
+	close_store(f, false);
+	assert_int_equal(utimensat(AT_FDCWD, lock, NULL, 0), 0);
+	open_store(f);
+	assert_int_equal(store_retain(f->s, &err), 0);
+	assert_int_equal(count_all(f), 0);
+	free(lock);
+}
+
 /* ---- deletes --------------------------------------------------------------------------------------------------- */
 
 static void request_delete(struct fixture *f, const char *text, int64_t start, int64_t end)
@@ -1332,6 +1384,206 @@ static void streams_are_kept_as_long_as_their_rule_says(void **state)
 	expect(f, &everything, "a", "");
 }
 
+/* A segment that cannot be written anew stays as it is, and is not tried again at once: trying costs as much. */
+static void a_damaged_segment_is_not_tried_each_minute(void **state)
+{
+	struct fixture *f = *state;
+	char path[200];
+	struct err err;
+
+	push(f, to_delete, 3);
+	flush(f);
+	close_store(f, true);
+	day_file(f, path, sizeof(path), "00000001.seg");
+	flip_byte(path, 40 + 20); /* in the chunk of a */
+	open_store(f);
+	f->retention = 36500 * NS_PER_DAY;
+	f->retention_streams = "{b}=24h";
+	assert_int_equal(store_retain(f->s, &err), -1);
+	assert_int_equal(err.code, ERR_CORRUPT);
+	assert_int_equal(store_retain(f->s, &err), 0);
+	expect(f, &everything, "b", "b 2 bad|");
+}
+
+static uint64_t a_megabyte(void *arg, uint64_t disk_bytes)
+{
+	(void)arg;
+	(void)disk_bytes;
+	return 1 << 20;
+}
+
+/* Days go for what days take, not for files that were set aside. */
+static void what_is_set_aside_drops_no_day(void **state)
+{
+	struct fixture *f = *state;
+	char *aside = xasprintf("%s/quarantine", f->dir), *file = xasprintf("%s/1-index.db", aside);
+	char *own = xasprintf("%s/tenants/t/2024-10-05/9.tmp", f->dir), *large = xcalloc(1, 2 << 20);
+	struct err err;
+
+	f->o.max_disk_bytes = a_megabyte;
+	f->o.min_free_bytes = UINT64_MAX / 4; /* no reserve */
+	push(f, to_delete, 5);
+	flush(f);
+	reopen(f, true);
+	assert_int_equal(file_mkdirs(aside, &err), 0);
+	assert_int_equal(file_replace(file, slice_of(large, 2 << 20), &err), 0);
+	assert_int_equal(store_retain(f->s, &err), 0);
+	assert_int_equal(count_all(f), 5);
+	assert_int_equal(file_replace(own, slice_of(large, 2 << 20), &err), 0);
+	assert_int_equal(store_retain(f->s, &err), 0);
+	assert_int_equal(count_all(f), 0);
+	free(aside);
+	free(file);
+	free(own);
+	free(large);
+}
+
+static void check_says(void *arg, const char *line)
+{
+	buf_puts(arg, line);
+}
+
+static void damaged_requests_are_found(void **state)
+{
+	struct fixture *f = *state;
+	struct check_report r;
+	struct buf said;
+	struct err err;
+	char path[200];
+
+	request_delete(f, "{a/bad}", DAY, DAY + NS_PER_DAY);
+	close_store(f, true);
+	buf_init(&said);
+	assert_int_equal(store_check(f->dir, check_says, &said, &r, &err), 0);
+	assert_int_equal(r.bad_deletes, 0);
+	assert_int_equal(said.n, 0);
+	snprintf(path, sizeof(path), "%s/tenants/t/deletes.copy", f->dir);
+	flip_byte(path, 45);
+	assert_int_equal(store_check(f->dir, check_says, &said, &r, &err), 0);
+	assert_int_equal(r.bad_deletes, 1);
+	buf_cstr_end(&said);
+	assert_non_null(strstr(said.p, path));
+	buf_fini(&said);
+	open_store(f);
+}
+
+/* ---- all at once ------------------------------------------------------------------------------------------------ */
+
+static void *restless_writer(void *arg)
+{
+	struct busy *b = arg;
+	char line[32], app[2] = { (char)('a' + b->number), '\0' };
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(line, sizeof(line), "%s %d", i % 2 == 0 ? "keep" : "drop", i);
+		const struct pushed p = { app, DAY + (i - (i % 4 == 3 ? 3 : 0)) * 1200 * SEC, line, NULL };
+
+		push(b->f, &p, 1);
+		atomic_store(&b->acknowledged, i + 1);
+	}
+	return NULL;
+}
+
+static void *restless_deleter(void *arg)
+{
+	struct busy *b = arg;
+	char id[STORE_DELETE_ID];
+	struct err err;
+
+	for (int i = 0; !atomic_load(b->stop); i++) {
+		const char *text = i % 3 == 0 ? "{a/drop}" : i % 3 == 1 ? "{b/drop}" : "{c/drop}";
+		struct timerange range = { DAY, DAY + (1 + i % 2) * NS_PER_DAY };
+
+		if (store_delete_add(b->f->s, SLICE("t"), slice_cstr(text), range, false, id, &err) == -1)
+			break;
+		if (i % 4 == 1)
+			store_delete_cancel(b->f->s, SLICE("t"), slice_cstr(id), i % 8 == 1, &err);
+	}
+	return NULL;
+}
+
+/* As the keeper does: purges, merges and retention are one thread's. */
+static void *restless_keeper(void *arg)
+{
+	struct busy *b = arg;
+	struct err err;
+
+	while (!atomic_load(b->stop)) {
+		store_purge(b->f->s, &err);
+		store_merge(b->f->s, &err);
+		store_retain(b->f->s, &err);
+	}
+	return NULL;
+}
+
+static void *restless_flusher(void *arg)
+{
+	struct busy *b = arg;
+	struct err err;
+
+	while (!atomic_load(b->stop))
+		store_flush(b->f->s, &err);
+	return NULL;
+}
+
+/* Writers, readers, deletes that overlap and are cancelled, rewriting, merges, retention: what no request matches is there,
+ * once, whenever one looks; in the end, and after a crash, what was deleted is gone. */
+static void deletes_take_only_their_own_while_all_moves(void **state)
+{
+	struct fixture *f = *state;
+	void *(*const fn[])(void *) = { restless_writer,  restless_writer, restless_writer,
+					restless_deleter, restless_keeper, restless_flusher };
+	_Atomic bool stop = false;
+	struct busy b[ARRAY_LEN(fn)] = { 0 };
+	pthread_t t[ARRAY_LEN(fn)];
+	bool all_done = false;
+
+	f->retention = 36500 * NS_PER_DAY;
+	f->retention_streams = "{z}=24h";
+	for (int i = 0; i < (int)ARRAY_LEN(fn); i++) {
+		b[i] = (struct busy){ .f = f, .number = i, .stop = &stop };
+		assert_int_equal(pthread_create(&t[i], NULL, fn[i], &b[i]), 0);
+	}
+	while (!all_done) {
+		all_done = true;
+		for (int i = 0; i < 3; i++) {
+			char app[2] = { (char)('a' + i), '\0' };
+			int acknowledged = atomic_load(&b[i].acknowledged);
+			struct buf got = read_all(f, i % 2 == 0 ? &everything : &newest_first, app, NULL);
+
+			for (int k = 0; k < acknowledged; k += 2) {
+				char want[40];
+
+				snprintf(want, sizeof(want), " keep %d|", k);
+				char *at = got.p != NULL ? strstr(got.p, want) : NULL;
+				assert_non_null(at);
+				assert_null(strstr(at + 1, want));
+			}
+			all_done = all_done && acknowledged == 100;
+			buf_fini(&got);
+		}
+	}
+	atomic_store(&stop, true);
+	for (size_t i = 0; i < ARRAY_LEN(fn); i++)
+		pthread_join(t[i], NULL);
+	purge(f);
+	for (char app[] = "a"; app[0] <= 'c'; app[0]++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "{%s/drop}", app);
+		request_delete(f, text, DAY, DAY + 2 * NS_PER_DAY);
+	}
+	purge(f);
+	for (int round = 0; round < 2; round++) {
+		struct buf got = read_all(f, &everything, NULL, NULL);
+
+		assert_null(strstr(got.p, "drop"));
+		assert_int_equal(count_all(f), 150);
+		buf_fini(&got);
+		reopen(f, false);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1361,12 +1613,18 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(the_last_instant_can_be_flushed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_dropped_day_can_be_written_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(entries_after_a_drop_survive_a_crash, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_wrong_clock_at_the_start_takes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_entries_are_hidden_and_then_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(whole_streams_vanish_from_all_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(removed_files_that_stay_bring_nothing_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_two_steps_behind_brings_nothing_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_rewrite_hides_and_is_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(streams_are_kept_as_long_as_their_rule_says, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_segment_is_not_tried_each_minute, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_set_aside_drops_no_day, setup, teardown),
+		cmocka_unit_test_setup_teardown(damaged_requests_are_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(deletes_take_only_their_own_while_all_moves, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,8 @@ static int teardown(void **state)
 	struct err err;
 
 	file_fault("rename", 0, 0, 0);
+	file_fault("write", 0, 0, 0);
+	file_fault("open", 0, 0, 0);
 	tombstones_fini(&f->t);
 	file_remove_tree(f->dir, &err);
 	free(f);
@@ -174,6 +176,116 @@ static void what_cannot_be_written_is_not_in_force(void **state)
 	assert_int_equal(err.code, ERR_BAD_REQUEST);
 }
 
+/* ---- limits ---- */
+
+static void process_all(struct fixture *f)
+{
+	struct err err;
+	size_t n;
+	struct tombstone **v = tombstones_due(&f->t, 0, true, &n);
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(tombstones_set_state(&f->t, v[i], STORE_DELETE_PROCESSED, &err), 0);
+	tombstones_release(v, n);
+}
+
+static size_t n_listed(struct fixture *f, const char *tenant)
+{
+	struct store_delete *v;
+	struct arena a;
+	size_t n;
+
+	arena_init(&a);
+	tombstones_list(&f->t, slice_cstr(tenant), &a, &v, &n);
+	arena_fini(&a);
+	return n;
+}
+
+static void only_so_many_wait(void **state)
+{
+	struct fixture *f = *state;
+	char id[STORE_DELETE_ID], *text = xmalloc(TOMBSTONES_MAX_TEXT / 4);
+	struct err err = { 0 };
+
+	memset(text, ' ', TOMBSTONES_MAX_TEXT / 4);
+	memcpy(text, "{web}", 5);
+	struct slice large = slice_of(text, TOMBSTONES_MAX_TEXT / 4);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(
+			tombstones_add(&f->t, SLICE("b"), large, (struct timerange){ 1, 2 }, false, id, &err),
+			0);
+	assert_int_equal(tombstones_add(&f->t, SLICE("b"), SLICE("{web}"), (struct timerange){ 1, 2 }, false,
+					id, &err),
+			 -1);
+	assert_int_equal(err.code, ERR_LIMITED);
+	add(f, "c", "{web}", 1, 2, NULL); /* each tenant by itself */
+	free(text);
+}
+
+static void only_so_many_are_remembered(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = { 0 };
+	char id[STORE_DELETE_ID];
+
+	for (int i = 0; i < TOMBSTONES_MAX; i++)
+		add(f, "a", "{web}", i, i + 1, NULL);
+	assert_int_equal(tombstones_add(&f->t, SLICE("a"), SLICE("{web}"), (struct timerange){ 1, 2 }, false,
+					id, &err),
+			 -1);
+	assert_int_equal(err.code, ERR_LIMITED);
+	process_all(f);
+	assert_int_equal(n_listed(f, "a"), TOMBSTONES_MAX);
+	add(f, "a", "{api}", 5, 6, NULL);
+	add(f, "a", "{api}", 6, 7, NULL);
+	process_all(f);
+	for (int round = 0; round < 2; round++) {
+		struct store_delete *v;
+		struct arena a;
+		size_t n;
+
+		arena_init(&a);
+		tombstones_list(&f->t, SLICE("a"), &a, &v, &n);
+		assert_int_equal(n, TOMBSTONES_MAX);
+		assert_int_equal(v[0].range.start, 2); /* the oldest two are forgotten */
+		assert_int_equal(v[n - 1].range.start, 6);
+		arena_fini(&a);
+		reload(f);
+	}
+}
+
+/* A wall clock that is set neither shortens the time to cancel nor makes it endless. */
+static void the_time_to_cancel_is_real_time(void **state)
+{
+	struct fixture *f = *state;
+	const int64_t hour = NS_PER_H;
+	struct tombstone **v;
+	size_t n;
+
+	add(f, "a", "{web}", 10, 20, NULL);
+	struct tombstone *x = f->t.list.v[0];
+	int64_t now = x->created_ns;
+	for (int64_t jump = -48; jump <= 48; jump += 48) {
+		x->created_ns = now - jump * hour;
+		v = tombstones_due(&f->t, hour, false, &n);
+		assert_int_equal(n, 0);
+	}
+	x->known_mono_ns -= 2 * hour;
+	v = tombstones_due(&f->t, hour, false, &n);
+	assert_int_equal(n, 1);
+	tombstones_release(v, n);
+	/* Of one that was made before the start only the wall clock knows. */
+	x->known_mono_ns += 2 * hour;
+	x->loaded = true;
+	x->created_ns = now + 2 * hour;
+	v = tombstones_due(&f->t, hour, false, &n);
+	assert_int_equal(n, 0);
+	x->created_ns = now - 2 * hour;
+	v = tombstones_due(&f->t, hour, false, &n);
+	assert_int_equal(n, 1);
+	tombstones_release(v, n);
+}
+
 /* ---- damage ---------------------------------------------------------------------------------------------------- */
 
 static void flip(struct fixture *f, const char *name, long at)
@@ -232,6 +344,67 @@ static void loss_is_counted(void **state)
 	reload(f); /* two good files were written */
 	expect(f, "a", "{api} 15-30 0|");
 	assert_int_equal(atomic_load(&f->t.n_damaged), 0);
+}
+
+static char *file_of(struct fixture *f, const char *name)
+{
+	return xasprintf("%s/tenants/a/%s", f->dir, name);
+}
+
+/* Whatever is wrong with the files, and whether or not they can be written again at once, the start goes on and what one of
+ * them held stays in force for good. */
+static void damage_stops_no_start(void **state)
+{
+	struct fixture *f = *state;
+	char *first = file_of(f, "deletes"), *second = file_of(f, "deletes.copy");
+
+	add(f, "a", "{web}", 10, 20, NULL);
+	add(f, "a", "{api}", 15, 30, NULL);
+	assert_int_equal(remove(second), 0);
+	flip(f, "deletes", 45);
+	for (int round = 0; round < 2; round++) {
+		reload(f);
+		expect(f, "a", "{api} 15-30 0|");
+	}
+	assert_int_equal(remove(first), 0);
+	flip(f, "deletes.copy", 5);
+	for (int round = 0; round < 2; round++) {
+		reload(f);
+		expect(f, "a", "");
+	}
+	add(f, "a", "{web}", 10, 20, NULL);
+	flip(f, "deletes", 45);
+	file_fault("write", ENOSPC, 0, -1);
+	for (int round = 0; round < 3; round++) {
+		if (round == 2)
+			file_fault("write", 0, 0, 0);
+		reload(f);
+		expect(f, "a", "{web} 10-20 0|");
+	}
+	free(first);
+	free(second);
+}
+
+/* No descriptor left, say: that is no damage, and nothing is moved away. */
+static void what_cannot_be_read_now_stops_the_start(void **state)
+{
+	struct fixture *f = *state;
+	char *quarantine = xasprintf("%s/quarantine", f->dir);
+	struct err err = { 0 };
+
+	add(f, "a", "{web}", 10, 20, NULL);
+	tombstones_fini(&f->t);
+	tombstones_init(&f->t, f->dir, &word_ops);
+	file_fault("open", EMFILE, 0, -1);
+	assert_int_equal(tombstones_load(&f->t, &err), -1);
+	file_fault("open", 0, 0, 0);
+	assert_false(file_exists(quarantine));
+	reload(f);
+	expect(f, "a", "{web} 10-20 0|");
+	file_fault("open", EIO, 0, 1); /* the other file will do */
+	reload(f);
+	expect(f, "a", "{web} 10-20 0|");
+	free(quarantine);
 }
 
 static void another_tenants_file_is_refused(void **state)
@@ -371,6 +544,11 @@ int main(void)
 		TEST(what_cannot_be_written_is_not_in_force),
 		TEST(one_good_file_is_enough),
 		TEST(loss_is_counted),
+		TEST(damage_stops_no_start),
+		TEST(what_cannot_be_read_now_stops_the_start),
+		TEST(only_so_many_wait),
+		TEST(only_so_many_are_remembered),
+		TEST(the_time_to_cancel_is_real_time),
 		TEST(another_tenants_file_is_refused),
 		TEST(coverage),
 		TEST(retention_rules),
