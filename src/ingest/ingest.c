@@ -230,7 +230,11 @@ static int decode(struct ingest *in, const struct ingest_request *rq, const stru
  */
 static int check(struct ingest *in, const struct limits *l, struct scratch *s, struct tally *t)
 {
-	validate_batch(&s->batch, l, clock_now_ns(), t);
+	int64_t now = clock_now_ns();
+
+	if (!limit_blocked(&s->batch, l, now, t, &s->text))
+		return (int)l->block_ingestion_status_code;
+	validate_batch(&s->batch, l, now, t);
 	if (!limit_tenant(in->rate, &s->batch, l, t, &s->text))
 		return 429;
 	if (limit_streams(in->rate, &s->batch, l, t, &s->text) > 0)

@@ -19,9 +19,9 @@ struct trace_keys;
 struct ingest;
 
 /* Someone who wants to see what comes in: live tails, the pattern miner. before is called on the pushing thread with the
- * validated batch (entries and streams marked rejected or refused are not part of it) and returns what it wants to have back, or
- * NULL for nothing; done then follows exactly once, on any thread: stored says whether the entries became durable and
- * visible. Both must be quick and may not call ingest_push. */
+ * validated batch (entries and streams marked rejected or refused are not part of it) and returns what it wants to have
+ * back, or NULL for nothing; done then follows exactly once, on any thread: stored says whether the entries became durable
+ * and visible. Both must be quick and may not call ingest_push. */
 struct ingest_observer {
 	void *(*before)(void *arg, const struct batch *b);
 	void (*done)(void *arg, void *seen, bool stored);

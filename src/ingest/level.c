@@ -78,9 +78,15 @@ struct slice level_normalise(struct slice word)
 
 /* ---------------------------------------------------------------- labels and metadata */
 
+/* Most names are none of them, and that shows in their length and first letter. */
+static bool may_be_name(struct slice name)
+{
+	return name.n >= 3 && name.n <= 13 && ((name.p[0] | 0x20) == 'l' || (name.p[0] | 0x20) == 's');
+}
+
 static size_t name_rank(struct slice name)
 {
-	if (name.n < 3 || name.n > 13)
+	if (!may_be_name(name))
 		return NO_RANK;
 	for (size_t i = 0; i < N_NAMES; i++)
 		if (slice_eq(names[i], name))
@@ -247,7 +253,7 @@ static struct slice level_member(struct slice s, size_t i, size_t *end, bool nes
 /* Names without case; keys are compared in the order of the table. */
 static size_t name_rank_nocase(struct slice name)
 {
-	if (name.n < 3 || name.n > 13)
+	if (!may_be_name(name))
 		return NO_RANK;
 	for (size_t i = 0; i < N_NAMES; i++)
 		if (names[i].n == name.n && slice_eq_nocase(names[i], name))

@@ -9,6 +9,23 @@ static bool is_kept(const struct batch_stream *s, const struct batch_entry *e)
 	return !s->rejected && !e->rejected;
 }
 
+bool limit_blocked(const struct batch *b, const struct limits *l, int64_t now_ns, struct tally *t,
+		   struct buf *text)
+{
+	int64_t until;
+
+	if (l->block_ingestion_until == NULL || l->block_ingestion_until[0] == '\0' ||
+	    !clock_parse_rfc3339(slice_cstr(l->block_ingestion_until), &until) || now_ns >= until)
+		return true;
+	buf_printf(text, "ingestion blocked for user '%.*s' until '%s' with status code '%llu'",
+		   SLICE_ARG(b->tenant), l->block_ingestion_until,
+		   (unsigned long long)l->block_ingestion_status_code);
+	t->discarded_entries[DISCARD_BLOCKED] += b->entries.n;
+	for (size_t i = 0; i < b->entries.n; i++)
+		t->discarded_bytes[DISCARD_BLOCKED] += entry_bytes(&b->entries.v[i]);
+	return false;
+}
+
 bool limit_tenant(struct rate *r, const struct batch *b, const struct limits *l, struct tally *t,
 		  struct buf *text)
 {

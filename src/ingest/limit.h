@@ -5,6 +5,9 @@
 #include "ingest/rate.h"
 #include "ingest/validate.h"
 
+/* False: the tenant may not push now; text says so, t counts it. Asked before validation. */
+bool limit_blocked(const struct batch *b, const struct limits *l, int64_t now_ns, struct tally *t,
+		   struct buf *text);
 /* False: the push is refused as a whole; text says so, t counts it. */
 bool limit_tenant(struct rate *r, const struct batch *b, const struct limits *l, struct tally *t,
 		  struct buf *text);

@@ -1,6 +1,7 @@
 #include "ingest/otlp.h"
 #include "ingest/labelset.h"
 #include "ingest/meta_name.h"
+#include "base/base64.h"
 #include "base/json_out.h"
 #include "base/text.h"
 #include "base/vec.h"
@@ -152,28 +153,6 @@ static void put_double(struct buf *b, double v)
 	}
 }
 
-static void put_base64(struct buf *b, struct slice s)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *p = buf_reserve(b, (s.n + 2) / 3 * 4);
-	size_t i = 0;
-
-	for (; i < s.n; i += 3) {
-		size_t left = s.n - i;
-		uint32_t v = (uint32_t)(unsigned char)s.p[i] << 16;
-
-		if (left > 1)
-			v |= (uint32_t)(unsigned char)s.p[i + 1] << 8;
-		if (left > 2)
-			v |= (unsigned char)s.p[i + 2];
-		*p++ = digits[v >> 18];
-		*p++ = digits[v >> 12 & 63];
-		*p++ = left > 1 ? digits[v >> 6 & 63] : '=';
-		*p++ = left > 2 ? digits[v & 63] : '=';
-	}
-	b->n = (size_t)(p - b->p);
-}
-
 static int put_json(struct otlp *m, struct json_out *j, const struct otlp_value *v, unsigned depth);
 
 static int put_array(struct otlp *m, struct json_out *j, const struct otlp_node *first, unsigned depth)
@@ -213,7 +192,7 @@ static void put_quoted_base64(struct json_out *j, struct slice s)
 {
 	json_sep(j);
 	buf_putc(j->b, '"');
-	put_base64(j->b, s);
+	buf_base64(j->b, s);
 	buf_putc(j->b, '"');
 }
 
@@ -254,7 +233,7 @@ static int made_text(struct otlp *m, const struct otlp_value *v, struct slice *o
 	if (v->type == OTLP_DOUBLE)
 		put_double(&m->text, v->real);
 	else if (v->type == OTLP_BYTES)
-		put_base64(&m->text, v->text);
+		buf_base64(&m->text, v->text);
 	else if (put_json(m, &j, v, 1) == -1)
 		return -1;
 	if (count_made(m, m->text.n) == -1)

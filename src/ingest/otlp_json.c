@@ -6,6 +6,7 @@
  * are stepped over at first and read at the end of the object. */
 #include "ingest/json_scan.h"
 #include "ingest/otlp.h"
+#include "base/base64.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -227,17 +228,6 @@ static int read_severity(struct reader *r, int32_t *out)
 	return severity_of(text, out) == -1 ? fail_at(r, at, "expected a severity number or its name") : 0;
 }
 
-static int base64_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
-
 /* Either alphabet, with padding or without. */
 static int read_bytes(struct reader *r, struct slice *out)
 {
@@ -255,7 +245,7 @@ static int read_bytes(struct reader *r, struct slice *out)
 		;
 	p = arena_alloc_bytes(r->s.arena, digits / 4 * 3 + 3);
 	for (size_t i = 0; i < digits; i++) {
-		int d = base64_digit(text.p[i]);
+		int d = text.p[i] == '-' ? 62 : text.p[i] == '_' ? 63 : base64_digit(text.p[i]);
 
 		if (d < 0)
 			return fail_at(r, at, "expected bytes in base64");

@@ -777,6 +777,7 @@ struct patterns *patterns_open(const struct patterns_options *o)
 	load(p);
 	if (pthread_create(&p->thread, NULL, upkeep, p) != 0)
 		abort();
+	pthread_setname_np(p->thread, "spoor-patterns");
 	return p;
 }
 

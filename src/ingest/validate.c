@@ -12,6 +12,8 @@ enum { ECHO_BYTES = 256, MAX_FORMATTED = 10000 };
 
 static const char *const reason_names[DISCARD_N_REASONS] = {
 	[DISCARD_MISSING_LABELS] = "missing_labels",
+	[DISCARD_MISSING_ENFORCED_LABELS] = "missing_enforced_labels",
+	[DISCARD_BLOCKED] = "blocked_ingestion",
 	[DISCARD_TOO_MANY_LABELS] = "max_label_names_per_series",
 	[DISCARD_LABEL_NAME_TOO_LONG] = "label_name_too_long",
 	[DISCARD_LABEL_VALUE_TOO_LONG] = "label_value_too_long",
@@ -45,6 +47,7 @@ struct check {
 	struct label *
 		levels; /* detected_level with each of the usual values, shared by entries without metadata */
 	size_t n_levels;
+	struct slice clean[64]; /* names of metadata that need no change */
 };
 
 /* ---------------------------------------------------------------- messages */
@@ -239,6 +242,42 @@ static uint64_t labels_text_bytes(struct labels l)
 	return n;
 }
 
+/* Names that the tenant demands and the stream lacks, with commas. */
+static void missing_labels(const struct check *c, const struct batch_stream *s, struct buf *out)
+{
+	for (struct slice rest = slice_cstr(c->l->enforced_labels); rest.n > 0;) {
+		size_t comma = slice_find_byte(rest, ',');
+		struct slice name = slice_trim(slice_sub(rest, 0, comma));
+
+		rest = comma == SLICE_NONE ? SLICE("") : slice_from(rest, comma + 1);
+		if (name.n == 0 || labels_get(s->labels, name).p != NULL)
+			continue;
+		if (out->n > 0)
+			buf_putc(out, ',');
+		buf_add(out, name);
+	}
+}
+
+static bool check_enforced_labels(struct check *c, struct batch_stream *s)
+{
+	struct buf before = { 0 }, names = { 0 };
+	bool ok = true;
+
+	if (c->l->enforced_labels == NULL || c->l->enforced_labels[0] == '\0')
+		return true;
+	missing_labels(c, s, &names);
+	if (names.n > 0) {
+		buf_printf(&before, "missing required labels '%.*s' for user '%.*s' for stream '",
+			   SLICE_ARG(buf_slice(&names)), SLICE_ARG(c->b->tenant));
+		buf_cstr_end(&before);
+		complain(c, s, before.p, "' (policy: '')");
+		ok = refuse_stream(c, s, DISCARD_MISSING_ENFORCED_LABELS);
+	}
+	buf_fini(&before);
+	buf_fini(&names);
+	return ok;
+}
+
 static bool check_labels(struct check *c, struct batch_stream *s)
 {
 	size_t n = s->labels.n;
@@ -264,7 +303,7 @@ static bool check_labels(struct check *c, struct batch_stream *s)
 			 (unsigned long long)bytes, (unsigned long long)c->l->max_stream_labels_size);
 		return refuse_stream(c, s, DISCARD_LABELS_TOO_LARGE);
 	}
-	return true;
+	return check_enforced_labels(c, s);
 }
 
 /* ---------------------------------------------------------------- structured metadata */
@@ -301,6 +340,19 @@ static bool refuse_meta_name(struct check *c, struct batch_stream *s, struct sli
 	return false;
 }
 
+/* Entries of one resource share the bytes of most names, so a name is known by where it stands. */
+static bool is_clean(struct check *c, struct slice name)
+{
+	struct slice *known = &c->clean[((uintptr_t)name.p / 8 ^ name.n) % ARRAY_LEN(c->clean)];
+
+	if (name.n > 0 && known->p == name.p && known->n == name.n)
+		return true;
+	if (!meta_name_clean(name))
+		return false;
+	*known = name;
+	return true;
+}
+
 static bool sanitise_metadata(struct check *c, struct batch_stream *s, struct batch_entry *e)
 {
 	struct arena *a = &c->b->arena;
@@ -309,7 +361,7 @@ static bool sanitise_metadata(struct check *c, struct batch_stream *s, struct ba
 	for (size_t i = 0; i < e->n_meta; i++) {
 		struct label l = e->meta[i];
 
-		if (!meta_name_clean(l.name)) {
+		if (!is_clean(c, l.name)) {
 			struct slice name = l.name.n > 0 ? meta_name_sanitise(a, l.name) : l.name;
 
 			if (name.n == 0 || slice_is(name, "_"))

@@ -118,6 +118,14 @@ def total(d, query, start, end, step):
     return sum(float(v) for series in answer.json()["data"]["result"] for _, v in series["values"]), answer
 
 
+def volume(d, facts, start, end, step):
+    """What Grafana asks beside every log query."""
+    n, answer = total(d, "sum by (level, detected_level) (count_over_time(%s | drop __error__ [%ds]))" % (ALL, step),
+                      start, end, step)
+    check_eq(n, facts["lines"], "lines by level")
+    return answer
+
+
 def language(d, facts, repeat):
     """Queries that parse every line they read. Counts are compared with those of the same lines unparsed."""
     first, end, day = facts["start_ns"], facts["end_ns"], facts["end_ns"] - facts["start_ns"]
@@ -201,6 +209,7 @@ def questions(d, facts, repeat):
         timed(d, "count by service, 24 h in 5 m steps", few,
               lambda i: metric(d, "sum by (app) (count_over_time(%s[%ds]))" % (ALL, step), first, end, step,
                                facts["by_service"])),
+        timed(d, "log volume by level, 24 h in 5 m steps", few, lambda i: volume(d, facts, first, end, step)),
         timed(d, 'count of |= "ERROR", 24 h in 5 m steps', few,
               lambda i: metric(d, 'sum (count_over_time(%s |= "ERROR" [%ds]))' % (ALL, step), first, end, step,
                                {"": facts["error_lines"]})),

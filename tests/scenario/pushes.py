@@ -135,3 +135,28 @@ def scenario_tenants(ctx):
         check_eq(values, ["of " + tenant], "what %s sees" % tenant)
     check_eq(d.push_body(push_json([({"app": "x"}, [(t, "nobody's")])])).status, 401, "push without a tenant")
     check_eq(d.push_body(b"{}", tenant="../red").status, 400, "a tenant that is a path")
+
+
+def scenario_enforced_labels(ctx):
+    """Streams without a label that the tenant demands are refused, the others kept."""
+    d = ctx.daemon({"enforced_labels": "team, env"})
+    t = now_ns() - 60 * NS
+    answer = d.push_body(push_json([({"app": "x", "team": "a", "env": "b"}, [(t, "kept")]), ({"app": "x", "team": "a"}, [(t, "lost")])]))
+    check_eq(answer.status, 400, "status")
+    check_eq(answer.text, "missing required labels 'env' for user 'fake' for stream "
+             "'{app=\"x\", service_name=\"x\", team=\"a\"}' (policy: '')\n", "text")
+    check_eq(d.lines('{app="x"}', t - NS, t + NS), ["kept"], "what was kept")
+    check(any('reason="missing_enforced_labels"' in name for name in d.metrics()), "counted")
+
+
+def scenario_blocked(ctx):
+    """An administrator may stop a tenant's pushes until some time."""
+    d = ctx.daemon({"block_ingestion_until": "2099-01-01T00:00:00Z"})
+    t = now_ns() - 60 * NS
+    answer = d.push({"app": "x"}, [(t, "no")], want=None)
+    check_eq((answer.status, answer.text),
+             (260, "ingestion blocked for user 'fake' until '2099-01-01T00:00:00Z' with status code '260'\n"), "answer")
+    check_eq(d.lines('{app="x"}', t - NS, t + NS), [], "nothing is kept")
+    d.settings["block_ingestion_until"] = "2020-01-01T00:00:00Z"
+    d.restart()
+    d.push({"app": "x"}, [(t, "yes")])
