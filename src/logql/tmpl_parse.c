@@ -366,6 +366,18 @@ static bool has_func(const struct tmpl_parser *p, enum tmpl_func f)
 	return f <= TMPL_FN_PRINTLN || f == TMPL_FN_TITLE || f > TMPL_FN_LAST_OF_LINES;
 }
 
+/* Prometheus has these for rules; they ask further queries or lead to its own pages. */
+static bool only_in_prometheus(struct slice name)
+{
+	static const char *const names[] = { "query",	    "first", "value",	  "label",    "strvalue",
+					     "sortByLabel", "args",  "graphLink", "tableLink" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (slice_is(name, names[i]))
+			return true;
+	return false;
+}
+
 static int parse_func(struct tmpl_parser *p, const struct tmpl_token *t, struct tmpl_node **out)
 {
 	for (size_t i = 0; i < TMPL_N_FUNCS; i++)
@@ -377,7 +389,8 @@ static int parse_func(struct tmpl_parser *p, const struct tmpl_token *t, struct 
 	struct buf b;
 	buf_init(&b);
 	text_go_quote(&b, t->val);
-	fail(p, "function %.*s not defined", SLICE_ARG(buf_slice(&b)));
+	fail(p, "function %.*s not %s", SLICE_ARG(buf_slice(&b)),
+	     p->rule && only_in_prometheus(t->val) ? "supported" : "defined");
 	buf_fini(&b);
 	return -1;
 }

@@ -14,7 +14,7 @@ static int check_expr(const struct exec *x, const struct logql_expr *e, struct e
 
 static int check_range(const struct exec *x, const struct logql_expr *e, struct err *err)
 {
-	int64_t max = x->req->limits != NULL && !x->req->instant ? x->req->limits->max_query_range : 0;
+	int64_t max = x->req->limits != NULL ? x->req->limits->max_query_range : 0;
 	int64_t range = e->range_agg.range.range_ns;
 	struct buf a, b;
 

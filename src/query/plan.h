@@ -26,7 +26,7 @@ struct plan {
 	struct timerange window;
 	bool backward;
 	bool no_lines; /* nobody looks into lines; their lengths are enough */
-	bool counts;   /* and what labels matter is known: entries that are counted already need not be read */
+	bool counts; /* and what labels matter is known: entries that are counted already need not be read */
 	size_t n_needles;
 	struct slice needles[PLAN_MAX_NEEDLES];
 	size_t n_lookups;

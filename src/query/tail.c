@@ -21,6 +21,7 @@ enum {
 	MAX_REPLAYS = 4,     /* at a time: the others wait here, not in the scheduler's queue */
 	SLICE_ENTRIES = 256, /* of a push, between looks at memory */
 	HEAP_BYTES = 1 << 20,
+	MAX_IDLE_GROUPS = 32, /* of one tenant */
 };
 static const int64_t tick_ns = NS_PER_S, seen_kept_ns = 60 * NS_PER_S, resume_overlap_ns = 10 * NS_PER_S;
 
@@ -75,6 +76,7 @@ struct tail_hub {
 	pthread_mutex_t lock; /* protects what follows, and the reference counts of groups */
 	pthread_cond_t kick;
 	bool kicked, stopping, quit;
+	bool crowded; /* a tenant has more groups that nobody follows than it may keep */
 	struct tail_feed *feed, **feed_last;
 	size_t feed_bytes;
 	size_t n_lost_in_feed;
@@ -356,16 +358,12 @@ static void tail_free(struct tail *t)
 	t->tenant->n_tails--;
 	if (--t->group->n_refs == 0)
 		t->group->idle_since_ns = clock_mono_ns();
+	hub->crowded |= t->tenant->groups.n > t->tenant->n_tails + MAX_IDLE_GROUPS;
 	kick(hub);
 	pthread_mutex_unlock(&hub->lock);
 	metric_gauge_add(hub->m_tails, -1);
 	replay_fini(&t->replay);
 	free(t);
-}
-
-void tail_discard(struct tail *t)
-{
-	tail_free(t);
 }
 
 void tail_start(struct tail *t)
@@ -735,6 +733,52 @@ static void trim_groups(struct tail_hub *hub)
 	}
 }
 
+/* Each push pays for each group, so clients that come and go with ever new queries must not leave many behind. */
+static void limit_idle(struct tail_tenant *t)
+{
+	for (;;) {
+		struct tail_group *oldest = NULL;
+		size_t n = 0;
+
+		for (size_t i = 0; i < t->groups.n; i++) {
+			struct tail_group *g = t->groups.v[i];
+
+			if (g->n_refs > 0 || !g->resumable)
+				continue;
+			n++;
+			if (oldest == NULL || g->idle_since_ns < oldest->idle_since_ns)
+				oldest = g;
+		}
+		if (n <= MAX_IDLE_GROUPS)
+			return;
+		oldest->resumable = false;
+	}
+}
+
+/* Those that have nothing any more: their names come from clients, and are without number. */
+static void forget_tenants(struct tail_hub *hub)
+{
+	VEC(struct tail_tenant *) gone = { 0 };
+	struct slice name;
+	void *value;
+
+	for (size_t i = 0; map_next(&hub->tenants, &i, &name, &value);) {
+		struct tail_tenant *t = value;
+
+		if (t->groups.n == 0 && t->n_tails == 0)
+			vec_push(&gone, t);
+	}
+	for (size_t i = 0; i < gone.n; i++) {
+		struct tail_tenant *t = gone.v[i];
+
+		map_remove(&hub->tenants, slice_of(t->name, t->name_n));
+		vec_fini(&t->groups);
+		free(t->name);
+		free(t);
+	}
+	vec_fini(&gone);
+}
+
 /* Gives up groups that nobody has come back to, and tenants without any. */
 static void reap(struct tail_hub *hub, int64_t now)
 {
@@ -748,6 +792,7 @@ static void reap(struct tail_hub *hub, int64_t now)
 		struct tail_tenant *t = value;
 		size_t n = 0;
 
+		limit_idle(t);
 		for (size_t k = 0; k < t->groups.n; k++) {
 			struct tail_group *g = t->groups.v[k];
 			int64_t stays = g->resumable && !g->failed && !hub->stopping ? hub->o.linger_ns : 0;
@@ -759,6 +804,8 @@ static void reap(struct tail_hub *hub, int64_t now)
 		}
 		t->groups.n = n;
 	}
+	forget_tenants(hub);
+	hub->crowded = false;
 	atomic_fetch_sub(&hub->n_groups, gone.n);
 	pthread_rwlock_unlock(&hub->groups_lock);
 	pthread_mutex_unlock(&hub->lock);
@@ -844,6 +891,14 @@ static void run_tails(struct tail_hub *hub, bool turned, bool stopping, int64_t 
 		hub->ticked_ns = now;
 }
 
+static bool is_crowded(struct tail_hub *hub)
+{
+	pthread_mutex_lock(&hub->lock);
+	bool crowded = hub->crowded;
+	pthread_mutex_unlock(&hub->lock);
+	return crowded;
+}
+
 static void cycle(struct tail_hub *hub)
 {
 	pthread_mutex_lock(&hub->lock);
@@ -874,7 +929,7 @@ static void cycle(struct tail_hub *hub)
 	bool tick = now - hub->ticked_ns >= tick_ns;
 	run_tails(hub, turned, stopping, now);
 	trim_groups(hub);
-	if (tick || stopping)
+	if (tick || stopping || is_crowded(hub))
 		reap(hub, now);
 }
 

@@ -117,12 +117,11 @@ struct tail_request {
 	const struct tail_client *client; /* borrowed */
 	void *arg;
 };
-/* ERR_BAD_REQUEST: the query (Loki's text), too many tails; ERR_NOT_SUPPORTED: a metric query; ERR_UNAVAILABLE: shutting down. Nothing is called before
- * tail_start. */
+/* ERR_BAD_REQUEST: the query (Loki's text), too many tails; ERR_NOT_SUPPORTED: a metric query; ERR_UNAVAILABLE: shutting
+ * down. Nothing is called before tail_start. */
 int tail_open(struct tail_hub *hub, const struct tail_request *r, struct tail **out, struct err *err);
 void tail_start(struct tail *t);
-void tail_discard(struct tail *t); /* instead of tail_start */
-void tail_wake(struct tail *t);	   /* there is room again */
-void tail_close(struct tail *t);   /* end is called soon */
+void tail_wake(struct tail *t);	 /* there is room again */
+void tail_close(struct tail *t); /* end is called soon */
 
 #endif

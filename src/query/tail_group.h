@@ -29,11 +29,11 @@ struct tail_group {
 	struct map matches;    /* encoded labels -> does the selector want them? */
 	struct tail_heap heap; /* entries that are not in the ring yet */
 	struct tail_ring ring;
-	bool resumable;	 /* a client may come back for what is in the ring */
 	uint64_t needed; /* nobody waits for an older entry */
 	bool failed;
 	struct err err;
 	/* the hub's */
+	_Atomic bool resumable; /* a client may come back for what is in the ring; set when a tail joins */
 	unsigned n_refs;
 	int64_t idle_since_ns; /* when the last tail left */
 };

@@ -101,11 +101,6 @@ void tail_ring_fini(struct tail_ring *r)
 	vec_fini(&r->frames);
 }
 
-uint64_t tail_ring_first(const struct tail_ring *r)
-{
-	return r->head < r->frames.n ? r->frames.v[r->head]->first : r->next;
-}
-
 struct tail_frame *tail_ring_find(const struct tail_ring *r, uint64_t seq)
 {
 	size_t low = r->head, high = r->frames.n;

@@ -70,8 +70,6 @@ struct tail_ring {
 	size_t n_lost;	/* entries of lost frames */
 };
 void tail_ring_fini(struct tail_ring *r);
-uint64_t tail_ring_first(
-	const struct tail_ring *r); /* the oldest entry held, lost or not; next if there is none */
 /* The frame with this entry, or the next one that is held. NULL: none yet. */
 struct tail_frame *tail_ring_find(const struct tail_ring *r, uint64_t seq);
 void tail_ring_add(struct tail_ring *r, struct tail_frame *f); /* takes f, numbers it */

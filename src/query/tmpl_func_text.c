@@ -1,4 +1,5 @@
 /* Functions on text. Arguments stand in the order of the template. */
+#include "base/base64.h"
 #include "base/fold.h"
 #include "base/mem.h"
 #include "base/re_expand.h"
@@ -611,38 +612,15 @@ static bool urldecode(struct tmpl_run *r, const struct tmpl_value *arg, size_t n
 	return text(out, slice_of(p, at));
 }
 
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 static bool b64enc(struct tmpl_run *r, const struct tmpl_value *arg, size_t n, struct tmpl_value *out)
 {
-	struct slice s = arg->s;
-	char *p = tmpl_room(r, (s.n + 2) / 3 * 4), *at = p;
+	char *p = tmpl_room(r, BASE64_SIZE(arg->s.n));
 
 	UNUSED(n);
 	if (p == NULL)
 		return false;
-	for (size_t i = 0; i < s.n; i += 3) {
-		uint32_t v = 0;
-
-		for (size_t k = 0; k < 3; k++)
-			v = v << 8 | (i + k < s.n ? (unsigned char)s.p[i + k] : 0);
-		*at++ = base64_digits[v >> 18];
-		*at++ = base64_digits[v >> 12 & 63];
-		*at++ = i + 1 < s.n ? base64_digits[v >> 6 & 63] : '=';
-		*at++ = i + 2 < s.n ? base64_digits[v & 63] : '=';
-	}
-	return text(out, slice_of(p, (size_t)(at - p)));
-}
-
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	base64_encode(p, arg->s);
+	return text(out, slice_of(p, BASE64_SIZE(arg->s.n)));
 }
 
 static void skip_newlines(struct slice s, size_t *i)
@@ -662,7 +640,7 @@ static size_t base64_decode(struct slice s, char *p, size_t *n)
 		skip_newlines(s, &i);
 		if (i == s.n)
 			return digits == 0 ? SLICE_NONE : i - digits;
-		int d = base64_value(s.p[i]);
+		int d = base64_digit(s.p[i]);
 		if (d >= 0) {
 			i++;
 			v = v << 6 | (uint32_t)d;

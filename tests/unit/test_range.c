@@ -216,6 +216,10 @@ static void test_limits(void **state)
 	t->limits.max_query_range = 7200 * INT64_C(1000000000);
 	assert_query(t, "count(count_over_time({app=~\".+\"}[3h]))",
 		     "[interval] value exceeds limit: [3h] > [2h]");
+	t->req.instant = true;
+	assert_query(t, "count(count_over_time({app=~\".+\"}[3h]))",
+		     "[interval] value exceeds limit: [3h] > [2h]");
+	t->req.instant = false;
 	t->limits.max_query_range = 0;
 	t->limits.max_query_memory = 2000;
 	query(t, "count_over_time({app=~\".+\"}[1s])");

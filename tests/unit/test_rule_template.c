@@ -142,6 +142,9 @@ static void test_errors(void **state)
 		  "<error expanding template: error parsing template __alert_A: template: __alert_A:1: " },
 		{ "{{ nosuch }}", "<error expanding template: error parsing template __alert_A: template: "
 				  "__alert_A:1: function \"nosuch\" not defined>" },
+		{ "{{ query \"up\" | first | value }}",
+		  "<error expanding template: error parsing template __alert_A: template: __alert_A:1: "
+		  "function \"query\" not supported>" },
 		{ "{{ lower \"functions of line_format are others\" }}",
 		  "<error expanding template: error parsing template __alert_A: template: __alert_A:1: "
 		  "function \"lower\" not defined>" },

@@ -287,6 +287,64 @@ static void resuming(void **state)
 	teardown();
 }
 
+/* Of the queries that clients came and went with only the last few are kept for their return. */
+static void many_queries(void **state)
+{
+	struct listener l, other;
+	struct tail_cursor first = { 0 }, last = { 0 };
+	char query[64];
+
+	(void)state;
+	setup(1 << 20);
+	for (int i = 0; i < 100; i++) {
+		snprintf(query, sizeof(query), "{app=\"a\"} != \"%d\"", i);
+		assert_int_equal(open_with(&l, query, 0, NULL), 0);
+		tail_hub_run(t.hub);
+		assert_true(l.live);
+		last = l.cursor;
+		if (i == 0)
+			first = last;
+		tail_close(l.tail);
+		tail_hub_run(t.hub);
+		assert_true(l.ended);
+		fini(&l);
+	}
+	assert_int_equal(open_with(&l, query, 0, &last), 0);
+	tail_hub_run(t.hub);
+	assert_true(l.cursor.group == last.group);
+	assert_int_equal(open_with(&other, "{app=\"a\"} != \"0\"", 0, &first), 0);
+	tail_hub_run(t.hub);
+	assert_true(other.live && other.cursor.group > last.group);
+	push("a", 1, "seen");
+	expect(&l, "{app=\"a\"}seen|");
+	expect(&other, "{app=\"a\"}seen|");
+	fini(&l);
+	fini(&other);
+	teardown();
+}
+
+/* A tenant of which nothing is left is forgotten, and comes back as a new one. */
+static void tenants_go(void **state)
+{
+	struct listener l;
+
+	(void)state;
+	setup(1 << 20);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(open_with(&l, "{app=\"a\"}", 0, NULL), 0);
+		tail_hub_run(t.hub);
+		push("a", i, "x");
+		expect(&l, "{app=\"a\"}x|");
+		tail_close(l.tail);
+		tail_hub_run(t.hub);
+		fini(&l);
+		clock_fake_advance(2 * NS_PER_MIN);
+		tail_hub_run(t.hub);
+		push("a", i, "nobody hears it");
+	}
+	teardown();
+}
+
 static void limits_and_ends(void **state)
 {
 	struct listener a, b;
@@ -337,6 +395,7 @@ int main(void)
 		cmocka_unit_test(replay_then_live),	cmocka_unit_test(seam),
 		cmocka_unit_test(only_what_was_stored), cmocka_unit_test(delayed),
 		cmocka_unit_test(slow_reader),		cmocka_unit_test(resuming),
+		cmocka_unit_test(many_queries),		cmocka_unit_test(tenants_go),
 		cmocka_unit_test(limits_and_ends),	cmocka_unit_test(cursors),
 	};
 
