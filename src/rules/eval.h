@@ -56,8 +56,8 @@ struct rule_outcome {
 int rule_run(const struct rule_env *env, const struct rule *rule, int64_t t, struct rule_outcome *out,
 	     struct err *err);
 void rule_outcome_fini(struct rule_outcome *o);
-/* Takes the outcome over into the state; limit is that of the group. *before gets the samples of the evaluation before, for who wants to know
- * which series are gone (the caller's to free; empty on failure). */
+/* Takes the outcome over into the state; limit is that of the group. *before gets the samples of the evaluation before, for
+ * who wants to know which series are gone (the caller's to free; empty on failure). */
 int rule_commit(const struct rule *rule, int64_t limit, struct rule_outcome *o, int64_t t,
 		struct rule_state *st, struct rule_samples *before, struct err *err);
 /* The rule's evaluation at t failed. */

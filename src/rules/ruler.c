@@ -169,7 +169,7 @@ static void evaluate(struct live_group *g, size_t i)
 		fail_rule(g, i, &err);
 	} else {
 		pthread_mutex_lock(&g->lock);
-		rc = take_over(g, rule, &o, st, &err);
+		rc = given_up(g) ? 0 : take_over(g, rule, &o, st, &err); /* its series may have ended */
 		pthread_mutex_unlock(&g->lock);
 		rule_outcome_fini(&o);
 		if (rc == -1)

@@ -21,12 +21,7 @@ static void put_text(struct json_out *j, const char *key, struct slice s)
 static void put_labels(struct json_out *j, const char *key, struct labels l)
 {
 	json_key(j, key);
-	json_open(j, '{');
-	for (size_t i = 0; i < l.n; i++) {
-		json_key_slice(j, l.v[i].name);
-		json_str(j, l.v[i].value);
-	}
-	json_close(j, '}');
+	labels_json(j, l);
 }
 
 static void put_time(struct json_out *j, const char *key, int64_t ns)
