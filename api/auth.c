@@ -2,6 +2,7 @@
  * name and password share one run of it, so that fifty connections of an agent that has just started cost one. A name
  * that does not exist is verified against somebody else's hash, so that it takes as long as a wrong password. */
 #include "api/auth.h"
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pool.h"
@@ -401,14 +402,6 @@ static struct slice scheme_value(struct slice header, struct slice scheme)
 	if (space == SLICE_NONE || !slice_eq_nocase(slice_sub(header, 0, space), scheme))
 		return (struct slice){ NULL, 0 };
 	return slice_trim(slice_from(header, space));
-}
-
-static int base64_digit(char c)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c != '\0' ? strchr(digits, c) : NULL;
-
-	return p != NULL ? (int)(p - digits) : -1;
 }
 
 /* out has room for MAX_BASIC bytes. */

@@ -526,8 +526,8 @@ static const struct req_step *authorize(struct exchange *ex)
 	if (guard_role(flags, ex->auth.who, &err) == -1)
 		return refuse(ex, "role", &err);
 	if ((flags & NEED_TENANT) != 0 &&
-	    guard_tenant_of(req_header(req, SLICE("x-scope-orgid")), &ex->settings->s, flags, ex->auth.who,
-			    &req->arena, &req->tenant, &err) == -1)
+	    guard_tenant(req_header(req, SLICE("x-scope-orgid")), &ex->settings->s, flags, ex->auth.who,
+			 &req->arena, &req->tenant, &err) == -1)
 		return refuse(ex, "tenant", &err);
 	return has_body(ex) ? admit_body(ex) : NULL;
 }

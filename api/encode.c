@@ -37,16 +37,6 @@ static void put_int(struct buf *b, int64_t v)
 	buf_append(b, digits + i, sizeof(digits) - i);
 }
 
-static void put_labels(struct json_out *j, struct labels l)
-{
-	json_open(j, '{');
-	for (size_t i = 0; i < l.n; i++) {
-		json_key_slice(j, l.v[i].name);
-		json_str(j, l.v[i].value);
-	}
-	json_close(j, '}');
-}
-
 /* Unix nanoseconds as a string. */
 static void put_ns(struct json_out *j, int64_t ns)
 {
@@ -112,11 +102,11 @@ static void put_categories(struct json_out *j, const struct result_entry *e)
 	json_open(j, '{');
 	if (e->meta.n > 0) {
 		json_key(j, "structuredMetadata");
-		put_labels(j, e->meta);
+		labels_json(j, e->meta);
 	}
 	if (e->parsed.n > 0) {
 		json_key(j, "parsed");
-		put_labels(j, e->parsed);
+		labels_json(j, e->parsed);
 	}
 	json_close(j, '}');
 }
@@ -144,7 +134,7 @@ static int put_streams(struct encoder *e, const struct query_result *r, struct e
 
 		json_open(j, '{');
 		json_key(j, "stream");
-		put_labels(j, s->labels);
+		labels_json(j, s->labels);
 		json_key(j, "values");
 		json_open(j, '[');
 		for (size_t k = 0; k < s->n; k++) {
@@ -171,7 +161,7 @@ static int put_matrix(struct encoder *e, const struct query_result *r, struct er
 
 		json_open(j, '{');
 		json_key(j, "metric");
-		put_labels(j, s->labels);
+		labels_json(j, s->labels);
 		json_key(j, "values");
 		json_open(j, '[');
 		for (size_t k = 0; k < s->n; k++) {
@@ -200,7 +190,7 @@ static int put_vector(struct encoder *e, const struct query_result *r, struct er
 			continue;
 		json_open(j, '{');
 		json_key(j, "metric");
-		put_labels(j, s->labels);
+		labels_json(j, s->labels);
 		json_key(j, "value");
 		put_point(j, &s->point[0]);
 		json_close(j, '}');
@@ -310,7 +300,7 @@ static void put_caches(struct json_out *j)
 	json_close(j, '}');
 }
 
-static void put_stats(struct json_out *j, const struct query_stats *s)
+void encode_stats(struct json_out *j, const struct query_stats *s)
 {
 	json_key(j, "stats");
 	json_open(j, '{');
@@ -420,7 +410,7 @@ int encode_result(struct buf *b, const struct query_result *r, struct slice flag
 	json_key(j, "result");
 	if (put_result(&e, r, err) == -1)
 		return -1;
-	put_stats(j, &r->stats);
+	encode_stats(j, &r->stats);
 	json_close(j, '}');
 	json_close(j, '}');
 	buf_putc(b, '\n');
@@ -468,7 +458,7 @@ int encode_legacy(struct buf *b, const struct query_result *r, struct query_cont
 		json_close(j, '}');
 	}
 	json_close(j, ']');
-	put_stats(j, &r->stats);
+	encode_stats(j, &r->stats);
 	json_close(j, '}');
 	buf_putc(b, '\n');
 	buf_fini(&labels);
@@ -513,7 +503,7 @@ void encode_series(struct buf *b, const struct labels *v, size_t n)
 	json_key(&j, "data");
 	json_open(&j, '[');
 	for (size_t i = 0; i < n; i++)
-		put_labels(&j, v[i]);
+		labels_json(&j, v[i]);
 	json_close(&j, ']');
 	close_body(&j);
 }
@@ -541,9 +531,9 @@ static void put_trace_entry(struct json_out *j, const struct trace_entry *e)
 	json_sep(j);
 	json_quote(j->b, e->line, true);
 	json_key(j, "labels");
-	put_labels(j, e->labels);
+	labels_json(j, e->labels);
 	json_key(j, "metadata");
-	put_labels(j, e->meta);
+	labels_json(j, e->meta);
 	json_close(j, '}');
 }
 
@@ -639,7 +629,7 @@ void encode_tail(struct buf *b, enum tail_format format, const struct tail_entry
 	if (legacy)
 		put_legacy_labels(&e.j, entry->labels);
 	else
-		put_labels(&e.j, entry->labels);
+		labels_json(&e.j, entry->labels);
 	*labels_n = b->n - begin - *labels_off;
 	json_key(&e.j, legacy ? "entries" : "values");
 	json_open(&e.j, '[');

@@ -10,10 +10,14 @@
 #include "query/tail.h"
 #include "query/trace.h"
 
+struct json_out;
+
 /* flags: the text of X-Loki-Response-Encoding-Flags, absent if not sent. -1: cancelled or out of time; b is
  * then cut anywhere. */
 int encode_result(struct buf *b, const struct query_result *r, struct slice flags, struct query_control *c,
 		  struct err *err);
+/* "stats":{…}, a member of the object that is open. */
+void encode_stats(struct json_out *j, const struct query_stats *s);
 /* Streams as /api/prom/query gives them. */
 int encode_legacy(struct buf *b, const struct query_result *r, struct query_control *c, struct err *err);
 /* Does the header's text ask for structured metadata and parsed labels apart from the stream's labels? */

@@ -1,5 +1,6 @@
 /* api/explore.c - what is there to be asked for: volumes by label, labels worth showing, fields found in lines and
  * their values. The answers of the detected_ endpoints have no envelope, and are {} when nothing was found. */
+#include "api/encode.h"
 #include "api/handlers.h"
 #include "api/job.h"
 #include "base/clock.h"
@@ -67,17 +68,6 @@ static int check_enabled(const struct job *job, struct err *err)
 
 /* ---- volumes: answers ---- */
 
-static void put_labels(struct json_out *j, struct labels l)
-{
-	json_key(j, "metric");
-	json_open(j, '{');
-	for (size_t i = 0; i < l.n; i++) {
-		json_key_slice(j, l.v[i].name);
-		json_str(j, l.v[i].value);
-	}
-	json_close(j, '}');
-}
-
 /* [seconds,"bytes"] */
 static void put_point(struct json_out *j, const struct volume_point *p)
 {
@@ -93,7 +83,8 @@ static void put_point(struct json_out *j, const struct volume_point *p)
 static void put_series(struct json_out *j, const struct volume_series *s, bool matrix)
 {
 	json_open(j, '{');
-	put_labels(j, s->labels);
+	json_key(j, "metric");
+	labels_json(j, s->labels);
 	json_key(j, matrix ? "values" : "value");
 	if (matrix)
 		json_open(j, '[');
@@ -107,6 +98,7 @@ static void put_series(struct json_out *j, const struct volume_series *s, bool m
 /* A matrix only if some series has several points, even when a range was asked for: so does Loki. */
 static void encode_volume(struct buf *b, const struct volume_series *v, size_t n)
 {
+	static const struct query_stats none; /* the index answers: no line is read */
 	struct json_out j = { .b = b };
 	bool matrix = false;
 
@@ -124,9 +116,7 @@ static void encode_volume(struct buf *b, const struct volume_series *v, size_t n
 	for (size_t i = 0; i < n; i++)
 		put_series(&j, &v[i], matrix);
 	json_close(&j, ']');
-	json_key(&j, "stats");
-	json_open(&j, '{');
-	json_close(&j, '}');
+	encode_stats(&j, &none);
 	json_close(&j, '}');
 	json_close(&j, '}');
 	buf_putc(b, '\n');

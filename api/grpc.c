@@ -1,4 +1,5 @@
 #include "api/grpc.h"
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -126,19 +127,12 @@ void grpc_put_text(struct buf *out, struct slice text)
 	}
 }
 
+/* Without padding. */
 static void put_base64(struct buf *out, struct slice s)
 {
-	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < s.n; i += 3) {
-		size_t n = MIN(s.n - i, (size_t)3);
-		uint32_t v = 0;
-
-		for (size_t k = 0; k < 3; k++)
-			v = v << 8 | (k < n ? (unsigned char)s.p[i + k] : 0);
-		for (size_t k = 0; k <= n; k++)
-			buf_putc(out, digit[v >> (18 - 6 * k) & 63]);
-	}
+	buf_base64(out, s);
+	while (s.n > 0 && out->p[out->n - 1] == '=')
+		out->n--;
 }
 
 static void put_tag(struct buf *b, unsigned field, unsigned wire)

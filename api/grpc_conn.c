@@ -464,7 +464,7 @@ static int64_t stream_due(const struct h2_stream *st, const struct server_settin
 		return st->since_ns + set->write_stall_ns;
 	if (ex == NULL || ex->call->ended || !ex->call->authorized)
 		return ex != NULL ? ex->call->deadline_ns : INT64_MAX;
-	int64_t free_until = ex->call->body_ns + set->body_free_ns;
+	int64_t free_until = ex->call->body_ns + MIN(set->body_free_ns, set->body_timeout_ns);
 	return MIN(MAX(free_until, clock_mono_ns() + check_ns), ex->call->deadline_ns);
 }
 
@@ -570,7 +570,7 @@ static bool is_slow(const struct exchange *ex, int64_t now)
 	const struct server_settings *set = &ex->settings->s;
 	int64_t age = now - ex->call->body_ns;
 
-	if (ex->call->ended || !ex->call->authorized || age < set->body_free_ns)
+	if (ex->call->ended || !ex->call->authorized)
 		return false;
 	return age >= set->body_timeout_ns ||
 	       (double)ex->body.n < (double)set->body_min_rate * (double)(age - set->body_free_ns) / 1e9;

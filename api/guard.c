@@ -79,18 +79,6 @@ static int check_header(struct slice id, const struct server_settings *s, unsign
 	return several && s->multi_tenant_queries ? check_tenants(id, err) : check_tenant(id, err);
 }
 
-int guard_tenant(const struct http1_head *h, const struct server_settings *s, unsigned flags,
-		 struct slice *tenant, struct err *err)
-{
-	struct slice id =
-		s->multi_tenant ? http1_header_get(h, SLICE("x-scope-orgid")) : SLICE(TENANT_DEFAULT);
-
-	if (s->multi_tenant && check_header(id, s, flags, err) == -1)
-		return -1;
-	*tenant = id;
-	return 0;
-}
-
 static int cmp_slice(const void *a, const void *b)
 {
 	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
@@ -129,8 +117,8 @@ static struct slice join_tenants(const struct slice *v, size_t n, struct arena *
 	return joined;
 }
 
-int guard_tenant_of(struct slice header, const struct server_settings *s, unsigned flags,
-		    const struct credential *who, struct arena *a, struct slice *tenant, struct err *err)
+int guard_tenant(struct slice header, const struct server_settings *s, unsigned flags,
+		 const struct credential *who, struct arena *a, struct slice *tenant, struct err *err)
 {
 	struct slice part[MAX_TENANTS], id = header;
 	size_t n = 1;

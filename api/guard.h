@@ -7,13 +7,12 @@
 #include "api/http1.h"
 #include "api/server.h"
 
-/* *tenant is a constant or points into the head. flags: the route's. */
-int guard_tenant(const struct http1_head *h, const struct server_settings *s, unsigned flags,
-		 struct slice *tenant, struct err *err);
-/* The same for what `header` says (absent: not sent), for who asks (NULL: anyone): a credential for one tenant need not
- * name it, and one for others is refused with ERR_FORBIDDEN. Of several tenants each counts once and they are sorted. */
-int guard_tenant_of(struct slice header, const struct server_settings *s, unsigned flags,
-		    const struct credential *who, struct arena *a, struct slice *tenant, struct err *err);
+/* The tenant, or several as "a|b", for what X-Scope-OrgID says (absent: not sent) and who asks (NULL: anyone): a
+ * credential for one tenant need not name it, and one for others is refused with ERR_FORBIDDEN. Of several tenants each
+ * counts once and they are sorted. flags: the route's. *tenant is a constant, the credential's, the header's or the
+ * arena's. */
+int guard_tenant(struct slice header, const struct server_settings *s, unsigned flags,
+		 const struct credential *who, struct arena *a, struct slice *tenant, struct err *err);
 /* Has it one of the roles that the route asks for? who NULL: fine. */
 int guard_role(unsigned flags, const struct credential *who, struct err *err);
 /* DNS rebinding: own_name is this machine's. */

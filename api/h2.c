@@ -316,7 +316,7 @@ int h2_feed(struct h2 *h, struct slice in, const char **why)
 		*why = "too many frames that only make work";
 		return -1;
 	}
-	if (n == NGHTTP2_ERR_FLOODED)
+	if (n < 0 && n != NGHTTP2_ERR_BAD_CLIENT_MAGIC)
 		nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
 	if (n < 0) {
 		*why = nghttp2_strerror((int)n);

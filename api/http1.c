@@ -109,11 +109,6 @@ void http1_reset(struct http1 *p)
 	http1_init(p, &limits);
 }
 
-bool http1_is_idle(const struct http1 *p)
-{
-	return p->state == AT_REQUEST_LINE && p->line.n == 0;
-}
-
 void http1_head_take(struct http1 *p, struct http1_head *out)
 {
 	*out = p->head;

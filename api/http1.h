@@ -67,7 +67,6 @@ void http1_init(struct http1 *p, const struct http1_limits *limits);
 void http1_fini(struct http1 *p);
 void http1_reset(struct http1 *p); /* ready for the next request of the connection */
 enum http1_event http1_feed(struct http1 *p, struct slice *in, struct slice *data);
-bool http1_is_idle(const struct http1 *p); /* no byte of a request seen yet */
 
 void http1_head_take(struct http1 *p, struct http1_head *out); /* out is the caller's, to http1_head_fini */
 void http1_head_fini(struct http1_head *h);

@@ -8,36 +8,21 @@
 
 #include <stdio.h>
 
-/* Exporters send again after 429, 502, 503 and 504 only. */
-static int retryable(int status)
-{
-	return status == 500 ? 503 : status;
-}
-
 static void put_field(struct buf *b, unsigned number, struct slice bytes)
 {
 	buf_varint(b, number << 3 | 2);
 	buf_lenslice(b, bytes);
 }
 
-/* Status { int32 code = 1; string message = 2; } without the code */
 static void reply_status(struct req *req, int status, struct slice text, unsigned retry_after)
 {
 	char seconds[16];
-	struct buf body;
 
-	status = retryable(status);
-	if (retry_after == 0 && (status == 429 || status == 503))
-		retry_after = 1;
 	if (retry_after > 0) {
 		snprintf(seconds, sizeof(seconds), "%u", retry_after);
 		req_add_header(req, "Retry-After", seconds);
 	}
-	if (text.n > 0 && text.p[text.n - 1] == '\n')
-		text.n--;
-	buf_init(&body);
-	put_field(&body, 2, text);
-	req_reply(req, status, "application/octet-stream", &body);
+	req_reply_status(req, status, text);
 }
 
 static bool reserve(void *arg, size_t bytes)

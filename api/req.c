@@ -163,10 +163,28 @@ void req_reply_text(struct req *req, int status, struct slice text)
 	req_reply(req, status, "text/plain; charset=utf-8", &body);
 }
 
+/* Status { int32 code = 1; string message = 2; } without the code */
+void req_reply_status(struct req *req, int status, struct slice text)
+{
+	struct buf body;
+
+	if (text.n > 0 && text.p[text.n - 1] == '\n')
+		text.n--;
+	buf_init(&body);
+	buf_varint(&body, 2 << 3 | 2);
+	buf_lenslice(&body, text);
+	/* Exporters send again after 429, 502, 503 and 504 only. */
+	req_reply(req, status == 500 ? 503 : status, "application/octet-stream", &body);
+}
+
 void req_reply_error(struct req *req, const struct err *err)
 {
 	struct buf body;
 
+	if ((route_flags(req) & ROUTE_STATUS) != 0 && err->code != ERR_UNAUTHORIZED) {
+		req_reply_status(req, err_http_status(err->code), slice_cstr(err->msg));
+		return;
+	}
 	buf_init(&body);
 	buf_puts(&body, err->msg);
 	if ((route_flags(req) & ROUTE_NEWLINE) != 0 || err->code == ERR_UNAUTHORIZED)

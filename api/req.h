@@ -67,8 +67,10 @@ void req_add_header(struct req *req, const char *name, const char *value);
 void req_reply(struct req *req, int status, const char *content_type, struct buf *body);
 void req_reply_text(struct req *req, int status,
 		    struct slice text); /* text/plain with nosniff; text is copied as it is */
-/* Status by err->code, text/plain, a newline if the route has ROUTE_NEWLINE; 429 and 503 get Retry-After: 1
- * unless req_add_header gave one. */
+/* A google.rpc.Status in protobuf that holds the text, without a newline at its end; 500 is sent as 503. */
+void req_reply_status(struct req *req, int status, struct slice text);
+/* Status by err->code, text/plain, a newline if the route has ROUTE_NEWLINE; with ROUTE_STATUS as above, but for 401. 429
+ * and 503 get Retry-After: 1 unless req_add_header gave one. */
 void req_reply_error(struct req *req, const struct err *err);
 
 void req_defer(struct req *req);		  /* inside the handler, before req becomes someone else's */

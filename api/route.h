@@ -26,7 +26,8 @@ enum {
 	ROLE_READ = 1 << 12,
 	ROLE_DELETE = 1 << 13,
 	ROLE_ADMIN = 1 << 14,
-	ROUTE_GRPC = 1 << 15, /* a method of gRPC: lives on the gRPC listener alone */
+	ROUTE_GRPC = 1 << 15,	/* a method of gRPC: lives on the gRPC listener alone */
+	ROUTE_STATUS = 1 << 16, /* errors are a google.rpc.Status in protobuf, as OTLP has them */
 	ROLE_ANY = ROLE_WRITE | ROLE_READ | ROLE_DELETE | ROLE_ADMIN,
 };
 

@@ -12,14 +12,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "logql/parse.h"
 #include "query/tail.h"
 
 #include <pthread.h>
 #include <stdio.h>
 
 enum {
-	OUT_HIGH = 256 << 10, /* bytes on the way to one client before its tail waits */
-	OUT_LOW = 64 << 10,
+	MAX_OUT = 256 << 10, /* bytes on the way to one client before its tail waits */
+	MIN_OUT = 32 << 10,  /* the least: clients that come when there are many share OUT_ALL */
+	OUT_ALL = 64 << 20,
 	MAX_DELAY_S = 5,
 	PINGS_TO_LIVE = 3, /* without a sign of life */
 	RETRY_MS = 2000,   /* when an event stream broke */
@@ -38,6 +40,8 @@ struct client {
 	pthread_mutex_t lock; /* protects ws, and keeps what is written in one piece */
 	bool ended;
 };
+
+static _Atomic unsigned n_clients; /* tails that were started and have not ended */
 
 /* ------------------------------------------------------------------ what is sent */
 
@@ -217,6 +221,7 @@ static void on_end(void *arg, enum tail_end why, const struct err *err)
 	pthread_mutex_unlock(&c->lock);
 	req_on_cancel(req, NULL, NULL);
 	req_stream_end(req, complete); /* c is gone with it */
+	atomic_fetch_sub(&n_clients, 1);
 }
 
 static const struct tail_client client_ops = { on_send, on_live, on_tick, on_end };
@@ -336,7 +341,12 @@ static int parse_params(struct req *req, const struct limits *l, bool events, st
 {
 	struct slice regexp = req_param(req, SLICE("regexp"));
 	int64_t now = clock_now_ns();
+	struct logql *q;
 
+	/* What is wrong with the query is said first, also to those who cannot open a WebSocket. */
+	if (logql_parse(req_param(req, SLICE("query")), &req->arena, &q, NULL, err) == -1)
+		return -1;
+	logql_free(q);
 	buf_add(&p->text, req_param(req, SLICE("query")));
 	if (regexp.n > 0) {
 		buf_puts(&p->text, " |~ ");
@@ -408,6 +418,15 @@ static void too_late(const struct limits *l, struct err *err)
 	buf_fini(&b);
 }
 
+/* One more client. */
+static void limit_output(struct req *req)
+{
+	unsigned n = atomic_fetch_add(&n_clients, 1) + 1;
+	size_t high = MIN((size_t)MAX_OUT, MAX((size_t)MIN_OUT, (size_t)OUT_ALL / n));
+
+	req_stream_limits(req, high, high / 4);
+}
+
 static void start(struct client *c)
 {
 	req_on_cancel(c->req, on_cancel, c);
@@ -437,7 +456,7 @@ static void close_at_once(struct req *req, struct ws *ws, const struct err *err)
 static void upgrade(struct req *req, struct client *c, const char *accept)
 {
 	req_add_header(req, "Sec-WebSocket-Accept", accept);
-	req_stream_limits(req, OUT_HIGH, OUT_LOW);
+	limit_output(req);
 	req_upgrade(req, "websocket", on_data, on_low, c);
 	start(c);
 }
@@ -509,7 +528,7 @@ static void serve_events(struct req *req, struct tail_params *p)
 	req_add_header(req, "Cache-Control", "no-store");
 	req_add_header(req, "X-Accel-Buffering", "no");
 	req_add_header(req, "X-Content-Type-Options", "nosniff");
-	req_stream_limits(req, OUT_HIGH, OUT_LOW);
+	limit_output(req);
 	req_stream_start(req, 200, "text/event-stream", on_low, c);
 	buf_init(&b);
 	buf_printf(&b, "retry: %d\n\n", RETRY_MS);

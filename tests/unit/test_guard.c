@@ -30,6 +30,12 @@ static struct http1_head head_of(const char *host, const char *headers)
 	return head;
 }
 
+static int tenant_of(const struct http1_head *h, const struct server_settings *s, unsigned flags,
+		     struct arena *a, struct slice *tenant, struct err *err)
+{
+	return guard_tenant(http1_header_get(h, SLICE("x-scope-orgid")), s, flags, NULL, a, tenant, err);
+}
+
 static void test_tenant(void **state)
 {
 	static const struct {
@@ -64,8 +70,10 @@ static void test_tenant(void **state)
 		{ "X-Scope-OrgID: |a\r\n", true, true, ROUTE_MULTI_TENANT, ERR_BAD_REQUEST,
 		  "tenant ID is empty" },
 	};
+	struct arena a;
 
 	(void)state;
+	arena_init(&a);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct server_settings s = { .multi_tenant = cases[i].on,
 					     .multi_tenant_queries = cases[i].queries };
@@ -73,13 +81,14 @@ static void test_tenant(void **state)
 		struct slice tenant;
 		struct err err = { .code = ERR_NONE };
 
-		if (guard_tenant(&h, &s, cases[i].flags, &tenant, &err) == 0)
+		if (tenant_of(&h, &s, cases[i].flags, &a, &tenant, &err) == 0)
 			assert_true(slice_is(tenant, cases[i].want));
 		else
 			assert_string_equal(err.msg, cases[i].want);
 		assert_int_equal(err.code, cases[i].code);
 		http1_head_fini(&h);
 	}
+	arena_fini(&a);
 }
 
 static void test_tenant_of_credential(void **state)
@@ -127,8 +136,8 @@ static void test_tenant_of_credential(void **state)
 		struct err err = { .code = ERR_NONE };
 
 		arena_init(&arena);
-		if (guard_tenant_of(slice_cstr(cases[i].header), &s, ROUTE_MULTI_TENANT, cases[i].who, &arena,
-				    &tenant, &err) == 0)
+		if (guard_tenant(slice_cstr(cases[i].header), &s, ROUTE_MULTI_TENANT, cases[i].who, &arena,
+				 &tenant, &err) == 0)
 			assert_true(slice_is(tenant, cases[i].want));
 		else
 			assert_string_equal(err.msg, cases[i].want);
@@ -149,11 +158,10 @@ static void test_too_many_tenants(void **state)
 	arena_init(&arena);
 	for (int i = 0; i < 256; i++)
 		buf_printf(&b, "%st%d", i > 0 ? "|" : "", i);
-	assert_int_equal(guard_tenant_of(buf_slice(&b), &s, ROUTE_MULTI_TENANT, NULL, &arena, &tenant, &err),
-			 0);
+	assert_int_equal(guard_tenant(buf_slice(&b), &s, ROUTE_MULTI_TENANT, NULL, &arena, &tenant, &err), 0);
 	assert_int_equal(tenant.n, b.n);
 	buf_puts(&b, "|x");
-	assert_int_equal(guard_tenant_of(buf_slice(&b), &s, ROUTE_MULTI_TENANT, NULL, &arena, &tenant, &err),
+	assert_int_equal(guard_tenant(buf_slice(&b), &s, ROUTE_MULTI_TENANT, NULL, &arena, &tenant, &err),
 			 -1);
 	assert_string_equal(err.msg, "too many tenants at once: 257 > 256");
 	buf_fini(&b);
@@ -198,19 +206,22 @@ static void test_tenant_length(void **state)
 {
 	struct server_settings s = { .multi_tenant = true };
 	struct slice tenant;
+	struct arena a;
 	struct err err;
 
 	(void)state;
+	arena_init(&a);
 	for (size_t n = 150; n <= 151; n++) {
 		char line[256] = "X-Scope-OrgID: ";
 
 		memset(line + 15, 'a', n);
 		memcpy(line + 15 + n, "\r\n", 3);
 		struct http1_head h = head_of("h", line);
-		assert_int_equal(guard_tenant(&h, &s, 0, &tenant, &err), n == 150 ? 0 : -1);
+		assert_int_equal(tenant_of(&h, &s, 0, &a, &tenant, &err), n == 150 ? 0 : -1);
 		http1_head_fini(&h);
 	}
 	assert_string_equal(err.msg, "tenant ID is too long: max 150 characters");
+	arena_fini(&a);
 }
 
 static void test_host(void **state)
