@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -33,20 +34,6 @@ int cli_fail(struct cli *c, int code, const char *fmt, ...)
 }
 
 /* ------------------------------------------------------------------ credentials */
-
-static void base64(struct buf *out, struct slice s)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < s.n; i += 3) {
-		uint32_t v = 0;
-
-		for (size_t k = 0; k < 3; k++)
-			v = v << 8 | (i + k < s.n ? (unsigned char)s.p[i + k] : 0);
-		for (size_t k = 0; k < 4; k++)
-			buf_putc(out, i + k > s.n ? '=' : digits[v >> (18 - 6 * k) & 63]);
-	}
-}
 
 /* The first line of a file. */
 static int read_secret(struct cli *c, const char *path, char **out)
@@ -118,7 +105,7 @@ static int get_authorization(struct cli *c, const char **out)
 	if (rc != 0)
 		return rc;
 	buf_puts(&header, "Basic ");
-	base64(&header, slice_cstr(arena_printf(&c->arena, "%s:%s", c->opt.user, secret)));
+	buf_base64(&header, slice_cstr(arena_printf(&c->arena, "%s:%s", c->opt.user, secret)));
 	*out = arena_cstr(&c->arena, buf_slice(&header));
 	buf_fini(&header);
 	return 0;

@@ -19,9 +19,10 @@ struct client {
 	char *host, *port, *host_header, *prefix;
 	char *tenant, *authorization;
 	int64_t timeout_ns;
-	SSL_CTX *tls; /* NULL: plain HTTP */
-	SSL *ssl;     /* of the connection */
-	int fd;	      /* -1: not connected */
+	SSL_CTX *tls;	 /* NULL: plain HTTP */
+	BIO_METHOD *bio; /* likewise */
+	SSL *ssl;	 /* of the connection */
+	int fd;		 /* -1: not connected */
 	struct response response;
 };
 
@@ -89,6 +90,33 @@ static int tls_error(struct err *err, const char *what)
 	return err_set(err, ERR_UNAVAILABLE, "%s: %s", what, reason != NULL ? reason : "failed");
 }
 
+/* OpenSSL's own sockets raise SIGPIPE when the server has cut the connection. */
+static int on_bio_write(BIO *bio, const char *bytes, int n)
+{
+	int fd = -1;
+
+	BIO_get_fd(bio, &fd);
+	BIO_clear_retry_flags(bio);
+	ssize_t sent = send(fd, bytes, (size_t)n, MSG_NOSIGNAL);
+	if (sent == -1 && (errno == EAGAIN || errno == EINTR))
+		BIO_set_retry_write(bio);
+	return (int)sent;
+}
+
+static BIO_METHOD *bio_new(void)
+{
+	const BIO_METHOD *from = BIO_s_socket();
+	BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOCKET, "socket");
+
+	if (m != NULL && BIO_meth_set_create(m, BIO_meth_get_create(from)) == 1 &&
+	    BIO_meth_set_destroy(m, BIO_meth_get_destroy(from)) == 1 &&
+	    BIO_meth_set_ctrl(m, BIO_meth_get_ctrl(from)) == 1 &&
+	    BIO_meth_set_read(m, BIO_meth_get_read(from)) == 1 && BIO_meth_set_write(m, on_bio_write) == 1)
+		return m;
+	BIO_meth_free(m);
+	return NULL;
+}
+
 static int tls_new(const struct client_options *o, SSL_CTX **out, struct err *err)
 {
 	SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
@@ -142,6 +170,7 @@ int client_new(const struct client_options *o, struct client **out, struct err *
 		prefix.n--;
 	struct client *c = xcalloc(1, sizeof(*c));
 	c->tls = tls;
+	c->bio = tls != NULL ? bio_new() : NULL;
 	c->host = dup_slice(host);
 	c->port = dup_slice(port);
 	c->host_header = dup_slice(authority);
@@ -173,6 +202,7 @@ void client_free(struct client *c)
 	disconnect(c);
 	response_fini(&c->response);
 	SSL_CTX_free(c->tls);
+	BIO_meth_free(c->bio);
 	free(c->host);
 	free(c->port);
 	free(c->host_header);
@@ -255,8 +285,11 @@ static int start_tls(struct client *c, int64_t deadline, struct err *err)
 
 	ERR_clear_error();
 	c->ssl = SSL_new(c->tls);
-	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1)
+	BIO *bio = c->ssl != NULL && c->bio != NULL ? BIO_new(c->bio) : NULL;
+	if (bio == NULL)
 		return tls_error(err, "TLS");
+	BIO_set_fd(bio, c->fd, BIO_NOCLOSE);
+	SSL_set_bio(c->ssl, bio, bio);
 	if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(c->ssl), c->host) != 1 &&
 	    (SSL_set1_host(c->ssl, c->host) != 1 || SSL_set_tlsext_host_name(c->ssl, c->host) != 1))
 		return tls_error(err, c->host);

@@ -24,9 +24,10 @@ static void report_text(struct buf *out, const struct check_report *r)
 		   r->segments, r->chunks, r->blocks, r->entries, r->wal_files, r->wal_records, r->bytes);
 	buf_printf(out,
 		   "damaged: %" PRIu64 " segments, %" PRIu64 " chunks, %" PRIu64 " blocks, %" PRIu64
-		   " WAL records, %" PRIu64 " indexes; %" PRIu64 " files that no index names\n",
+		   " WAL records, %" PRIu64 " indexes, %" PRIu64 " files of delete requests; %" PRIu64
+		   " files that no index names\n",
 		   r->bad_segments, r->bad_chunks, r->bad_blocks, r->bad_wal_records, r->bad_indexes,
-		   r->orphans);
+		   r->bad_deletes, r->orphans);
 }
 
 int cmd_check(struct cli *c, int argc, char **argv)
@@ -41,6 +42,8 @@ int cmd_check(struct cli *c, int argc, char **argv)
 	cli_progress_end(c);
 	report_text(&c->out, &r);
 	int rc = cli_flush(c);
-	bool damaged = r.bad_segments + r.bad_chunks + r.bad_blocks + r.bad_wal_records + r.bad_indexes > 0;
+	bool damaged = r.bad_segments + r.bad_chunks + r.bad_blocks + r.bad_wal_records + r.bad_indexes +
+			       r.bad_deletes >
+		       0;
 	return rc == 0 && damaged ? CLI_NOTHING : rc;
 }

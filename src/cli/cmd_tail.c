@@ -48,6 +48,13 @@ static int show_stream(struct tail *t, const json_t *stream)
 	return 0;
 }
 
+static void note_cursor(struct tail *t, struct slice id)
+{
+	buf_reset(&t->cursor);
+	buf_add(&t->cursor, id);
+	t->pause_s = 0;
+}
+
 static bool on_event(void *arg, struct slice type, struct slice id, struct slice data)
 {
 	struct tail *t = arg;
@@ -55,7 +62,11 @@ static bool on_event(void *arg, struct slice type, struct slice id, struct slice
 	struct arena_mark mark = arena_mark(&c->arena);
 	json_error_t why;
 
-	if (slice_is(type, "error")) {
+	if (data.p == NULL) { /* nothing came yet, but the tail is where it can go on */
+		note_cursor(t, id);
+		return true;
+	}
+	if (slice_is(type, "failed")) {
 		t->rc = cli_fail(c, CLI_REFUSED, "the server ends the tail: %.*s", SLICE_ARG(data));
 		return false;
 	}
@@ -72,9 +83,7 @@ static bool on_event(void *arg, struct slice type, struct slice id, struct slice
 	arena_rewind(&c->arena, mark);
 	if (t->rc == 0)
 		t->rc = cli_flush(c);
-	buf_reset(&t->cursor);
-	buf_add(&t->cursor, id);
-	t->pause_s = 0;
+	note_cursor(t, id);
 	return t->rc == 0;
 }
 

@@ -19,7 +19,7 @@ void events_reset(struct events *e)
 	buf_reset(&e->line);
 	buf_reset(&e->type);
 	buf_reset(&e->data);
-	e->skip_lf = false;
+	e->skip_lf = e->has_id = false;
 }
 
 static void take_field(struct events *e, struct slice line)
@@ -39,6 +39,7 @@ static void take_field(struct events *e, struct slice line)
 	} else if (slice_is(name, "id") && slice_find_byte(value, '\0') == SLICE_NONE) {
 		buf_reset(&e->id);
 		buf_add(&e->id, value);
+		e->has_id = true;
 	}
 }
 
@@ -54,8 +55,11 @@ static bool take_line(struct events *e)
 	if (e->data.n > 0)
 		more = e->on_event(e->arg, buf_slice(&e->type), buf_slice(&e->id),
 				   slice_sub(buf_slice(&e->data), 0, e->data.n - 1));
+	else if (e->has_id)
+		more = e->on_event(e->arg, SLICE(""), buf_slice(&e->id), slice_of(NULL, 0));
 	buf_reset(&e->data);
 	buf_reset(&e->type);
+	e->has_id = false;
 	return more;
 }
 

@@ -6,12 +6,14 @@
 #include "base/buf.h"
 
 struct events {
-	/* data holds the event's lines, id the last one that the stream has named. False: stop. */
+	/* data holds the event's lines, absent where the event is nothing but a new id; id is the last one that the
+	 * stream has named. False: stop. */
 	bool (*on_event)(void *arg, struct slice type, struct slice id, struct slice data);
 	void *arg;
 	/* the parser's own */
 	struct buf line, type, id, data;
 	bool skip_lf; /* the line before ended in CR */
+	bool has_id;  /* the event that is being read names one */
 };
 
 enum { EVENTS_MAX_BYTES = 64 << 20 }; /* of one event */

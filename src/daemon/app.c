@@ -211,6 +211,7 @@ static void server_settings_from(const struct settings *s, struct arena *a, stru
 	o->max_head_bytes = s->max_request_head_size;
 	o->max_headers = s->max_request_headers;
 	o->header_timeout_ns = s->header_timeout;
+	o->handshake_timeout_ns = s->header_timeout;
 	o->body_min_rate = s->body_min_rate;
 	o->body_timeout_ns = s->body_timeout;
 	o->idle_timeout_ns = s->idle_timeout;
@@ -242,15 +243,38 @@ struct files {
 	struct stat overrides_seen;
 };
 
+/* What only those know who speak LogQL. */
+static int check_limits(const struct limits *l, struct err *err)
+{
+	if (store_check_retention(&query_erase_ops, l->retention_stream, err) == 0)
+		return 0;
+	err->code = ERR_CONFIG;
+	return err_prefix(err, "retention_stream");
+}
+
+static int load_overrides(const struct settings *s, struct overrides **out, struct err *err)
+{
+	struct overrides *o;
+
+	if (overrides_load(s->per_tenant_override_config, s, &o, err) == -1)
+		return -1;
+	if (overrides_check(o, check_limits, err) == -1) {
+		overrides_free(o);
+		return err_prefix(err, "%s", s->per_tenant_override_config);
+	}
+	*out = o;
+	return 0;
+}
+
 static int files_load(const struct settings *s, struct files *f, struct err *err)
 {
 	struct files got = { 0 };
 
-	if (store_check_retention(&query_erase_ops, s->limits.retention_stream, err) == -1)
-		return err_prefix(err, "retention_stream");
+	if (check_limits(&s->limits, err) == -1)
+		return -1;
 	if (s->per_tenant_override_config[0] != '\0') {
 		stat(s->per_tenant_override_config, &got.overrides_seen); /* reading says if it fails */
-		if (overrides_load(s->per_tenant_override_config, s, &got.overrides, err) == -1)
+		if (load_overrides(s, &got.overrides, err) == -1)
 			return -1;
 	}
 	if (s->auth != AUTH_NONE &&
@@ -622,7 +646,7 @@ void app_look_at_overrides(struct app *a)
 	    same_file(&st, &a->overrides_seen))
 		return;
 	a->overrides_seen = st; /* a bad file is reported once */
-	if (overrides_load(s->per_tenant_override_config, s, &o, &err) == -1) {
+	if (load_overrides(s, &o, &err) == -1) {
 		log_error("overrides not reloaded, the former ones stay in force", KV("error", err.msg));
 		return;
 	}
@@ -654,9 +678,4 @@ void app_stop(struct app *a)
 	if (!server_drain(a->server, timeout))
 		log_warn("requests in work were cut off at shutdown");
 	app_free(a);
-}
-
-unsigned app_port(const struct app *a)
-{
-	return server_port(a->server, LISTEN_MAIN);
 }

@@ -17,6 +17,5 @@ int app_reload(struct app *a, struct err *err); /* all or nothing */
 void app_look_at_overrides(struct app *a);	/* now and then: reloads them if their file has changed */
 /* /ready says no, no more connections, requests in work end, heads go to disk, all is synced and closed. */
 void app_stop(struct app *a);
-unsigned app_port(const struct app *a);
 
 #endif

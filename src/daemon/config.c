@@ -1,4 +1,5 @@
 #include "daemon/config.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -284,6 +285,11 @@ int config_check(const struct settings *s, struct err *err)
 	    !slice_is(mode, "disabled"))
 		return err_set(err, ERR_CONFIG,
 			       "deletion_mode must be filter-and-delete, filter-only or disabled");
+	int64_t until;
+	if (s->limits.block_ingestion_until[0] != '\0' &&
+	    !clock_parse_rfc3339(slice_cstr(s->limits.block_ingestion_until), &until))
+		return err_set(err, ERR_CONFIG,
+			       "block_ingestion_until must be a time like 2026-12-31T00:00:00Z");
 	if (s->listen[0] == '\0')
 		return err_set(err, ERR_CONFIG, "listen is empty");
 	if (s->auth != 0 && s->auth_file[0] == '\0')

@@ -153,6 +153,18 @@ int overrides_load(const char *file, const struct settings *base, struct overrid
 	return rc;
 }
 
+int overrides_check(const struct overrides *o, int (*check)(const struct limits *l, struct err *err),
+		    struct err *err)
+{
+	struct slice tenant;
+	void *limits;
+
+	for (size_t i = 0; map_next(&o->by_tenant, &i, &tenant, &limits);)
+		if (check(limits, err) == -1)
+			return err_prefix(err, "%.*s", SLICE_ARG(tenant));
+	return 0;
+}
+
 void overrides_free(struct overrides *o)
 {
 	if (o == NULL)

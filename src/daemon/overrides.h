@@ -18,6 +18,9 @@ struct overrides;
 int overrides_load(const char *file, const struct settings *base, struct overrides **out, struct err *err);
 int overrides_load_text(struct slice yaml, const char *name, const struct settings *base,
 			struct overrides **out, struct err *err);
+/* Asks check about every tenant's limits. -1: one is refused; the message names the tenant. */
+int overrides_check(const struct overrides *o, int (*check)(const struct limits *l, struct err *err),
+		    struct err *err);
 void overrides_free(struct overrides *o);					     /* NULL is fine */
 const struct limits *overrides_find(const struct overrides *o, struct slice tenant); /* NULL if it has none */
 bool overrides_same(const struct overrides *a,

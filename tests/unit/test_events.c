@@ -18,6 +18,7 @@ static const struct {
 	{ "retry: 10\nunknown: x\ndata\ndata: a\n\n", "[||\na]" },
 	{ "data: a\r\n\r\ndata: b\r\rdata: c\n\n", "[||a][||b][||c]" },
 	{ "id: 1\nid\ndata: a\n\n", "[||a]" },
+	{ "id: 5\n\n: \n\nevent: x\n\ndata: a\n\n", "[|5|][|5|a]" },
 	{ "data: incomplete\n", "" },
 	{ "event: x\n\ndata: a\n\n", "[||a]" },
 };

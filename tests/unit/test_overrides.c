@@ -75,6 +75,27 @@ static void test_overrides(void **state)
 	config_free(c);
 }
 
+static int refuses_sevens(const struct limits *l, struct err *err)
+{
+	return l->max_query_series == 7 ? err_set(err, ERR_CONFIG, "seven") : 0;
+}
+
+static void test_check_of_limits(void **state)
+{
+	struct config *c = defaults(NULL);
+	struct overrides *good = load("overrides:\n  a: {max_query_series: 8}\n  b: {}\n", c);
+	struct overrides *bad = load("overrides:\n  a: {}\n  b: {max_query_series: 7}\n", c);
+	struct err err;
+
+	(void)state;
+	assert_int_equal(overrides_check(good, refuses_sevens, &err), 0);
+	assert_int_equal(overrides_check(bad, refuses_sevens, &err), -1);
+	assert_string_equal(err.msg, "b: seven");
+	overrides_free(good);
+	overrides_free(bad);
+	config_free(c);
+}
+
 static void test_bad_overrides(void **state)
 {
 	static const struct {
@@ -108,6 +129,8 @@ static void test_bad_overrides(void **state)
 		{ "overrides: {}\n---\noverrides: {}\n", "f: more than one document" },
 		{ "overrides:\n  a:\n    ingestion_burst_size_mb: 0\n",
 		  "f:2: a: ingestion_burst_size_mb is 0: no push could ever be accepted" },
+		{ "overrides:\n  a:\n    deletion_mode: filter\n",
+		  "f:2: a: deletion_mode must be filter-and-delete, filter-only or disabled" },
 		{ "overrides: [\n", NULL },
 		{ "overrides: *nowhere\n", NULL },
 		{ "\xff\xfe", NULL },
@@ -335,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_tenants),		cmocka_unit_test(test_credentials),
 		cmocka_unit_test(test_bad_credentials), cmocka_unit_test(test_file_mode),
 		cmocka_unit_test(test_hide_secrets),	cmocka_unit_test(test_render_limits),
+		cmocka_unit_test(test_check_of_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
