@@ -255,6 +255,7 @@ def scenario_overrides(ctx):
     wait_for(lambda: limit_of("small") == "200", 10, "the new limit")
     check_eq((push_as("small", 150), push_as("small", 250), push_as("other", 999)), (204, 400, 204), "limits after SIGHUP")
     for bad in ("overrides:\n  small: {max_line_size: what}\n", "overrides:\n  small: {max_line_sise: 5}\n", "overrides: [\n",
+                "overrides:\n  small: {retention_stream: '{app=}=48h', max_line_size: 300}\n",
                 "overrides:\n  small: {max_line_size: 300}\n  'a/b': {}\n"):
         seen = d.log_text().count("overrides.yaml")
         write(bad)

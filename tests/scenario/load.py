@@ -2,12 +2,9 @@
 when the others have gone, memory stayed bounded and their connections and descriptors are free again.
 
 The long forms use as many clients as the hard limit of open files allows, up to 10,000. Tails: see tail.py."""
-import errno
-import json
 import os
 import resource
 import select
-import shutil
 import socket
 import ssl
 import struct
@@ -16,10 +13,10 @@ import threading
 import time
 import urllib.parse
 
-from harness import NS, SANITIZED, SLOWER, Skip, check, check_eq, now_ns, push_json, wait_for
+from harness import NS, SANITIZED, SLOWER, check, check_eq, now_ns, push_json, wait_for
 from otlp_grpc import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEAD, HEADERS, LOGS, PING, RST, SETTINGS, WINDOW, Client,
                        Wire, frame, grpc_daemon, literal, logs)
-from tail import Ended, WebSocket, numbers
+from tail import WebSocket, numbers
 from tls import Authority, tls_daemon
 
 PRIORITY = 2
@@ -120,7 +117,7 @@ def room_for(n):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return min(n, hard - 2000) if hard != resource.RLIM_INFINITY else n
+    return n if hard == resource.RLIM_INFINITY else min(n, max(hard - 2000, hard // 4))
 
 
 def connect(port, source=1):
@@ -179,8 +176,8 @@ class Crowd:
 # ------------------------------------------------------------------ slow and idle
 
 def scenario_idle_connections(ctx):
-    n = room_for(10000) if ctx.long else 500
-    d = grpc_daemon(ctx, {"idle_timeout": "40s" if ctx.long else "5s", "header_timeout": "40s" if ctx.long else "5s",
+    n = room_for(10000 if ctx.long else 500)
+    d = grpc_daemon(ctx, {"idle_timeout": "40s" if ctx.long else "4s", "header_timeout": "40s" if ctx.long else "4s",
                           "max_connections": str(n + 40), "max_connections_per_address": str(n // 5 + 20)})
     level, honest, crowd = Level(d), Honest(d), Crowd()
     for i in range(n):
@@ -190,7 +187,7 @@ def scenario_idle_connections(ctx):
         elif i % 4 == 3:
             s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS))
         crowd.add(s)
-    check(d.metrics()["spoor_http_connections"] >= n, "not all are open", d.metrics()["spoor_http_connections"])
+    wait_for(lambda: d.metrics()["spoor_http_connections"] >= n, 3, "all to be open at a time")
     honest.wait(20)
     full = d.peak_memory()
     # One more address than before: too many from one, then too many at all.
@@ -353,34 +350,37 @@ def call(i, more=b"", flags=END_HEADERS):
 
 
 MESSAGE = b"\0\0\0\0\0"  # one without content
+# What each makes of a connection: the code of the GOAWAY that ends it. NONE: it only had its time.
+NONE, PROTOCOL, FLOW, SIZE, HPACK, CALM = 0, 1, 3, 6, 9, 11
 ABUSES = {
-    "reset at once": flood(lambda i: call(i) + frame(RST, 0, 2 * i + 1, b"\0\0\0\x08"), 2000),
-    "reset after a message": flood(lambda i: call(i) + frame(DATA, 0, 2 * i + 1, MESSAGE) +
-                                   frame(RST, 0, 2 * i + 1, b"\0\0\0\x08"), 2000),
-    "reset when answered": flood(lambda i: call(i) + frame(DATA, END_STREAM, 2 * i + 1, MESSAGE) +
-                                 frame(RST, 0, 2 * i + 1, b"\0\0\0\x08"), 2000),
-    "a thousand open streams": flood(call, 1000),
-    "pings": flood(lambda i: frame(PING, 0, 0, b"12345678"), 3000),
-    "settings": flood(lambda i: frame(SETTINGS), 3000),
-    "settings that move all windows": flood(lambda i: (b"" if i > 100 else call(i)) +
-                                            frame(SETTINGS, 0, 0, struct.pack(">HI", 4, (i % 2) * 0x7fffffff)), 3000),
-    "priorities": flood(lambda i: frame(PRIORITY, 0, 2 * i + 1, struct.pack(">IB", 2 * i + 3, 7)), 5000),
-    "empty data": flood(lambda i: call(0) if i == 0 else frame(DATA, 0, 1), 3000),
-    "padded nothing": flood(lambda i: call(0) if i == 0 else frame(DATA, 8, 1, b"\x03\0\0\0"), 3000),
-    "a window for one byte": flood(lambda i: frame(SETTINGS, 0, 0, b"\0\4\0\0\0\1") if i == 0 else call(i, flags=5), 100),
-    "a window that overflows": flood(lambda i: frame(WINDOW, 0, 0, struct.pack(">I", 0x7fffffff)), 3),
-    "windows in small steps": flood(lambda i: frame(WINDOW, 0, 0, struct.pack(">I", 1)) * 100, 300),
-    "empty continuations": flood(lambda i: frame(HEADERS, 0, 1, HEAD) if i == 0 else frame(CONTINUATION, 0, 1), 5000),
-    "long continuations": flood(lambda i: frame(HEADERS, 0, 1, HEAD) if i == 0 else
-                                frame(CONTINUATION, 0, 1, literal("a", "b" * 100) * 100), 300),
-    "a head that unpacks large": flood(lambda i: call(i, b"\x40\x05a-fat\x7f\xbd\x1d" + b"f" * 3900 if i == 0 else
-                                                      b"\xbe" * 4000), 50),
-    "a table resized without end": flood(lambda i: call(i, b"").replace(HEAD, b"\x20\x3f\xe1\x1f" * 100 + HEAD), 50),
-    "headers without a name": flood(lambda i: call(i, b"\x10\0\0" * 200), 100),
-    "frames of unknown types": flood(lambda i: frame(0xfa, 0xff, 0, b"x" * 100), 3000),
-    "a frame over the limit": flood(lambda i: frame(DATA, 0, 1, b"x" * 20000), 1),
-    "messages that never end": flood(lambda i: call(i) + frame(DATA, 0, 2 * i + 1, b"\0\0\xff\xff\xff"), 100),
-    "the preface again": flood(lambda i: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 100),
+    "reset at once": (CALM, flood(lambda i: call(i) + frame(RST, 0, 2 * i + 1, b"\0\0\0\x08"), 2000)),
+    "reset after a message": (CALM, flood(lambda i: call(i) + frame(DATA, 0, 2 * i + 1, MESSAGE) +
+                                           frame(RST, 0, 2 * i + 1, b"\0\0\0\x08"), 2000)),
+    "reset when answered": (CALM, flood(lambda i: call(i) + frame(DATA, END_STREAM, 2 * i + 1, MESSAGE) +
+                                         frame(RST, 0, 2 * i + 1, b"\0\0\0\x08"), 2000)),
+    "a thousand open streams": (PROTOCOL, flood(call, 1000)),
+    "pings": (CALM, flood(lambda i: frame(PING, 0, 0, b"12345678"), 3000)),
+    "settings": (CALM, flood(lambda i: frame(SETTINGS), 3000)),
+    "settings that move all windows": (CALM, flood(lambda i: (b"" if i > 100 else call(i)) +
+                                                    frame(SETTINGS, 0, 0, struct.pack(">HI", 4, (i % 2) * 0x7fffffff)), 3000)),
+    "priorities": (CALM, flood(lambda i: frame(PRIORITY, 0, 2 * i + 1, struct.pack(">IB", 2 * i + 3, 7)), 5000)),
+    "empty data": (CALM, flood(lambda i: call(0) if i == 0 else frame(DATA, 0, 1), 3000)),
+    "padded nothing": (CALM, flood(lambda i: call(0) if i == 0 else frame(DATA, 8, 1, b"\x03\0\0\0"), 3000)),
+    "a window for one byte": (NONE, flood(lambda i: frame(SETTINGS, 0, 0, b"\0\4\0\0\0\1") if i == 0 else
+                                          call(i) + frame(DATA, END_STREAM, 2 * i + 1, MESSAGE), 100)),
+    "a window that overflows": (FLOW, flood(lambda i: frame(WINDOW, 0, 0, struct.pack(">I", 0x7fffffff)), 3)),
+    "windows in small steps": (NONE, flood(lambda i: frame(WINDOW, 0, 0, struct.pack(">I", 1)) * 100, 300)),
+    "empty continuations": (CALM, flood(lambda i: frame(HEADERS, 0, 1, HEAD) if i == 0 else frame(CONTINUATION, 0, 1), 5000)),
+    "long continuations": (CALM, flood(lambda i: frame(HEADERS, 0, 1, HEAD) if i == 0 else
+                                        frame(CONTINUATION, 0, 1, literal("a", "b" * 100) * 100), 300)),
+    "a head that unpacks large": (NONE, flood(lambda i: call(i, b"\x40\x05a-fat\x7f\xbd\x1d" + b"f" * 3900 if i == 0 else
+                                                              b"\xbe" * 4000), 50)),
+    "a table resized without end": (HPACK, flood(lambda i: call(i, b"").replace(HEAD, b"\x20\x3f\xe1\x1f" * 100 + HEAD), 50)),
+    "headers without a name": (NONE, flood(lambda i: call(i, b"\x10\0\0" * 200), 100)),
+    "frames of unknown types": (NONE, flood(lambda i: frame(0xfa, 0xff, 0, b"x" * 100), 3000)),
+    "a frame over the limit": (SIZE, flood(lambda i: frame(DATA, 0, 1, b"x" * 20000), 1)),
+    "messages that never end": (NONE, flood(lambda i: call(i) + frame(DATA, 0, 2 * i + 1, b"\0\0\xff\xff\xff"), 100)),
+    "the preface again": (SIZE, flood(lambda i: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 100)),
 }
 
 
@@ -389,21 +389,20 @@ def scenario_http2_abuse(ctx):
     rounds = 10 if ctx.long else 1
     d = grpc_daemon(ctx, {"header_timeout": "2s", "body_timeout": "2s", "write_timeout": "2s", "idle_timeout": "3s"})
     client = Client(d)
-    level, honest, failed, end = Level(d), Honest(d), [], threading.Event()
+    level, honest, failed = Level(d), Honest(d), []
     t, sent = now_ns() - 60 * NS, 0
 
-    def abuse(name, run):
+    def abuse(name, want, run):
         try:
             w = Wire(d, timeout=60)
-            began = time.monotonic()
             run(w)
             code = w.goaway()  # reads to the end, which the daemon makes
-            if os.environ.get("X"): print(name, code, "%.1f" % (time.monotonic() - began), w.broken)
+            check(code == want or code is None and w.broken, "code %s" % code)
         except Exception as e:
             failed.append((name, repr(e)))
 
     for _ in range(rounds):
-        threads = [threading.Thread(target=abuse, args=item) for item in ABUSES.items()]
+        threads = [threading.Thread(target=abuse, args=(name, *how)) for name, how in ABUSES.items()]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
@@ -416,7 +415,7 @@ def scenario_http2_abuse(ctx):
     honest.finish()
     client.channel.close()
     refused = d.metrics()['spoor_http_refused_total{reason="http2"}']
-    check(refused >= 12 * rounds, "connections ended for it", refused)
+    check(refused >= rounds * sum(code == CALM for code, _ in ABUSES.values()), "connections ended for it, counted", refused)
     level.check(ctx, "%d abuses, %d times; %d calls meanwhile" % (len(ABUSES), rounds, sent), 150)
 
 
@@ -490,7 +489,7 @@ def scenario_websocket_abuse(ctx):
             ws.sock.sendall(ws_frame(1, b"", fin=False))
         ws.sock.setblocking(False)
         flooders.append(ws.sock)
-    deadline = time.monotonic() + (10 if ctx.long else 4)
+    deadline = time.monotonic() + (10 if ctx.long else 2)
     while time.monotonic() < deadline:
         for i, s in enumerate(flooders):
             try:

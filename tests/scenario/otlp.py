@@ -181,6 +181,7 @@ def scenario_errors(ctx):
         (good, PROTO, None, 400, ""),
         (gzip.compress(b" " * 5300000), JSON, "gzip", 413, "request body too large"),
         (zstd_bomb(1000), JSON, "zstd", 413, "request body too large"),
+        (b" " * (5 << 20 | 1), JSON, None, 413, "request body too large: 5242881 bytes, limit: 5242880 bytes"),
     ]
     for body, content_type, coding, status, want in cases:
         answer = d.push_body(body, content_type, coding, path="/otlp/v1/logs")

@@ -4,9 +4,11 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
+import time
 
-from harness import NS, SLOWER, Skip, check, check_eq, now_ns, spoord_path, wait_for
+from harness import NS, SLOWER, Skip, check, check_eq, now_ns, spoor_path, spoord_path, wait_for
 
 
 class Authority:
@@ -225,3 +227,36 @@ def scenario_certificates_of_clients(ctx):
         except (ssl.SSLError, ConnectionError):
             got = b""
         check_eq(got, b"", "a certificate %s" % name)
+
+
+def scenario_client_of_a_server_that_is_cut_off(ctx):
+    """A reset in the middle of a tail must not end the client without a word (SIGPIPE): it comes back."""
+    authority = Authority(ctx.tmp)
+    cert, key = authority.issue("server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    event = b"id: 1-1-1-1-0\n\n"  # live, but no line has come
+    answers = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20 * SLOWER)
+        client = subprocess.Popen([spoor_path(), "tail", '{app="a"}', "--addr",
+                                   "https://localhost:%d" % listener.getsockname()[1], "--ca-file", authority.path("pem")],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while answers < 3:
+                s, _ = listener.accept()
+                s.settimeout(20 * SLOWER)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                with context.wrap_socket(s, server_side=True) as t:
+                    t.recv(65536)
+                    t.sendall(head + b"%x\r\n%s\r\n" % (len(event), event))
+                    time.sleep(0.2)
+                    os.close(t.detach())
+                answers += 1
+        except socket.timeout:
+            pass
+        finally:
+            client.terminate()
+            code = client.wait(20)
+    check_eq((answers, code), (3, -signal.SIGTERM), "connections, and how the client ended")
