@@ -209,8 +209,8 @@ static const char *const forms[] = {
 	"sum by (level) (count_over_time({app=~\".+\"} | detected_level=~\"error|warn\" %s[%s]))",
 	"sum by (app) (count_over_time({app=~\".+\"} | drop app | detected_level!=\"info\" %s[%s]))",
 	"sum by (lvl) (count_over_time({app=~\".+\"} | label_format lvl=detected_level %s[%s]))",
-	"sum by (level, level_extracted) (count_over_time({app=\"a1\"} | keep level, level_extracted "
-	"%s[%s]))",
+	("sum by (level, level_extracted) (count_over_time({app=\"a1\"} | keep level, level_extracted "
+	 "%s[%s]))"),
 	"sum by (app, pod) (count_over_time({app=~\".+\"} %s[%s]))",
 	"sum by (detected_level) (count_over_time({app=~\".+\"} | trace_id!=\"\" %s[%s]))",
 	"sum by (__tenant_id__, detected_level) (count_over_time({app=~\".+\"} | drop x %s[%s]))",
