@@ -537,7 +537,6 @@ int server_new(const struct server_options *o, const struct route *routes, size_
 	       struct server **out, struct err *err)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
-	pthread_condattr_t attr;
 
 	route_check(routes, n_routes);
 	s->routes = routes;
@@ -548,10 +547,7 @@ int server_new(const struct server_options *o, const struct route *routes, size_
 	if (gethostname(s->own_name, sizeof(s->own_name) - 1) == -1)
 		s->own_name[0] = '\0';
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&s->changed);
 	map_init(&s->addrs);
 	s->settings = settings_new(&o->settings);
 	if (start(s, o, err) == -1) {

@@ -818,16 +818,6 @@ static void make_metrics(struct store *s)
 			       "Entries of streams that retention dropped before their day.", NULL);
 }
 
-static void init_cond(pthread_cond_t *c)
-{
-	pthread_condattr_t a;
-
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(c, &a);
-	pthread_condattr_destroy(&a);
-}
-
 static struct store *store_new(const struct store_options *o)
 {
 	struct store *s = xcalloc(1, sizeof(*s));
@@ -838,15 +828,15 @@ static struct store *store_new(const struct store_options *o)
 	s->lock_fd = -1;
 	s->last = &s->first;
 	pthread_mutex_init(&s->queue_lock, NULL);
-	init_cond(&s->queue_more);
+	clock_cond_init(&s->queue_more);
 	pthread_rwlock_init(&s->heads_lock, NULL);
 	pthread_mutex_init(&s->flush_lock, NULL);
-	init_cond(&s->flush_more);
-	init_cond(&s->flush_done);
+	clock_cond_init(&s->flush_more);
+	clock_cond_init(&s->flush_done);
 	pthread_mutex_init(&s->partitions_lock, NULL);
 	pthread_mutex_init(&s->streams_lock, NULL);
 	pthread_mutex_init(&s->keeper_lock, NULL);
-	init_cond(&s->keeper_more);
+	clock_cond_init(&s->keeper_more);
 	pthread_mutex_init(&s->state_lock, NULL);
 	tombstones_init(&s->tombstones, s->dir, s->o.erase);
 	make_metrics(s);

@@ -361,3 +361,13 @@ void clock_format_prom_duration(struct buf *b, int64_t ns)
 		ms -= v * units[i].ms;
 	}
 }
+
+void clock_cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &attr);
+	pthread_condattr_destroy(&attr);
+}

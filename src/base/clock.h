@@ -3,6 +3,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include "base/buf.h"
 
@@ -17,6 +18,9 @@ int64_t clock_now_ns(void);	 /* CLOCK_REALTIME */
 int64_t clock_mono_ns(void);	 /* CLOCK_MONOTONIC: deadlines, rates, ages */
 void clock_fake(int64_t now_ns); /* both stand at now_ns until moved; 0 = real again */
 void clock_fake_advance(int64_t ns);
+
+/* A condition whose timed waits count on the monotonic clock: a wall clock that is set must not make anybody wait. */
+void clock_cond_init(pthread_cond_t *c);
 
 /* RFC 3339 in UTC: seconds only, or with up to 9 digits of fraction, trailing zeros removed. */
 void clock_format_rfc3339(struct buf *b, int64_t ns, bool with_fraction);

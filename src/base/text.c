@@ -370,3 +370,17 @@ void text_bytes_human(struct buf *b, uint64_t n)
 		v /= 1024;
 	buf_printf(b, v == floor(v) || u == 0 ? "%.0f %s" : "%.1f %s", v, unit[u]);
 }
+
+void text_url_escape(struct buf *b, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			     c == '-' || c == '_' || c == '.' || c == '~';
+
+		if (plain)
+			buf_putc(b, c);
+		else
+			buf_printf(b, "%%%02X", (unsigned)(unsigned char)c);
+	}
+}

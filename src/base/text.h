@@ -18,7 +18,8 @@ void text_logfmt_value(struct buf *b,
 		       struct slice s); /* quoted if needed; control and bidi characters escaped */
 /* For terminals: C0 (but tab), DEL, C1, bidi controls and invalid UTF-8 appear as \x1b or \u202e. */
 void text_terminal(struct buf *b, struct slice s);
-int text_hex_digit(char c); /* 0..15, or -1 */
+void text_url_escape(struct buf *b, struct slice s); /* all but RFC 3986's unreserved characters as %XX */
+int text_hex_digit(char c);			     /* 0..15, or -1 */
 /* Shortest decimal that reads back as v, never an exponent; NaN, +Inf, -Inf. */
 void text_float(struct buf *b, double v);
 void text_json_float(struct buf *b, double v);	  /* shortest round trip, a JSON number */

@@ -199,7 +199,7 @@ void cli_add_param(struct buf *path, const char *name, struct slice value)
 	buf_putc(path, slice_find_byte(buf_slice(path), '?') == SLICE_NONE ? '?' : '&');
 	buf_puts(path, name);
 	buf_putc(path, '=');
-	url_escape(path, value);
+	text_url_escape(path, value);
 }
 
 struct slice cli_string(const json_t *s)

@@ -26,20 +26,6 @@ struct client {
 	struct response response;
 };
 
-void url_escape(struct buf *b, struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			     c == '-' || c == '_' || c == '.' || c == '~';
-
-		if (plain)
-			buf_putc(b, c);
-		else
-			buf_printf(b, "%%%02X", (unsigned)(unsigned char)c);
-	}
-}
-
 static char *dup_slice(struct slice s)
 {
 	return xasprintf("%.*s", SLICE_ARG(s));

@@ -31,6 +31,5 @@ int client_request(struct client *c, const char *method, struct slice path, cons
 int client_stream(struct client *c, struct slice path, const char *header,
 		  bool (*on_body)(void *arg, struct slice piece), void *arg, const struct response **out,
 		  struct err *err);
-void url_escape(struct buf *b, struct slice s); /* all but unreserved characters as %XX */
 
 #endif

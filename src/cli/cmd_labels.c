@@ -1,5 +1,6 @@
 /* spoor labels [NAME], spoor series MATCHER...: what there is to ask for. */
 #include "cli/cli.h"
+#include "base/text.h"
 
 /* Asks and passes each item of "data" to show. */
 static int list(struct cli *c, struct buf *path, void (*show)(struct cli *c, const json_t *item))
@@ -48,7 +49,7 @@ int cmd_labels(struct cli *c, int argc, char **argv)
 		buf_puts(&path, "/loki/api/v1/labels");
 	} else {
 		buf_puts(&path, "/loki/api/v1/label/");
-		url_escape(&path, slice_cstr(argv[0]));
+		text_url_escape(&path, slice_cstr(argv[0]));
 		buf_puts(&path, "/values");
 	}
 	int rc = list(c, &path, show_name);

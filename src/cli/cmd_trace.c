@@ -105,7 +105,7 @@ int cmd_trace(struct cli *c, int argc, char **argv)
 
 	(void)argc;
 	buf_puts(&path, "/api/v1/traces/");
-	url_escape(&path, slice_cstr(argv[0]));
+	text_url_escape(&path, slice_cstr(argv[0]));
 	buf_puts(&path, "/logs");
 	if (c->opt.limit != NULL)
 		cli_add_param(&path, "limit", slice_cstr(c->opt.limit));

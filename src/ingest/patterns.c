@@ -754,7 +754,6 @@ static void *upkeep(void *arg)
 struct patterns *patterns_open(const struct patterns_options *o)
 {
 	struct patterns *p = xcalloc(1, sizeof(*p));
-	pthread_condattr_t attr;
 
 	p->o = *o;
 	p->dir = xstrdup(o->dir);
@@ -765,10 +764,7 @@ struct patterns *patterns_open(const struct patterns_options *o)
 	}
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_init(&p->upkeep, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&p->wake);
 	map_init(&p->tenants);
 	p->counted = metric_counter("spoor_pattern_lines_total", "Lines counted for patterns.", NULL);
 	p->skipped = metric_counter("spoor_pattern_lines_skipped_total",

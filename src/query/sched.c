@@ -287,13 +287,9 @@ static void lane_init(struct lane *l, enum sched_class class, unsigned slots)
 struct sched *sched_new(const struct sched_options *o)
 {
 	struct sched *s = xcalloc(1, sizeof(*s));
-	pthread_condattr_t attr;
 
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->tick, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&s->tick);
 	s->max_queue_ns = o->max_queue_ns;
 	s->m_wait =
 		metric_histogram("spoor_query_phase_seconds", "Time of queries by phase.", "phase=\"queue\"");

@@ -974,7 +974,6 @@ void tail_hub_run(struct tail_hub *hub)
 struct tail_hub *tail_hub_new(const struct tail_hub_options *o)
 {
 	struct tail_hub *hub = xcalloc(1, sizeof(*hub));
-	pthread_condattr_t attr;
 
 	hub->o = *o;
 	hub->id = hash_mix((uint64_t)clock_now_ns()) ^ hash_seeded(SLICE("tail"));
@@ -984,10 +983,7 @@ struct tail_hub *tail_hub_new(const struct tail_hub_options *o)
 	arena_init(&hub->scratch);
 	pthread_mutex_init(&hub->lock, NULL);
 	pthread_rwlock_init(&hub->groups_lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&hub->kick, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&hub->kick);
 	hub->m_tails = metric_gauge("spoor_tails", "Live tails.", NULL);
 	hub->m_sent = metric_counter("spoor_tail_sent_entries_total", "Entries sent to live tails.", NULL);
 	hub->m_missed = metric_counter("spoor_tail_missed_entries_total",

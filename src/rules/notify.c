@@ -1,4 +1,5 @@
 #include "rules/notify.h"
+#include "base/text.h"
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -59,19 +60,6 @@ static void body(const struct slice *item, size_t n, struct buf *out)
 
 /* ---- links ---- */
 
-static void put_escaped(struct buf *out, struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '-' || c == '_' ||
-		    c == '.' || c == '~')
-			buf_putc(out, (char)c);
-		else
-			buf_printf(out, "%%%02X", c);
-	}
-}
-
 void notify_link(struct buf *out, struct slice base, struct slice expr)
 {
 	struct buf left;
@@ -87,7 +75,7 @@ void notify_link(struct buf *out, struct slice base, struct slice expr)
 		base.n--;
 	buf_add(out, base);
 	buf_puts(out, "/explore?left=");
-	put_escaped(out, buf_slice(&left));
+	text_url_escape(out, buf_slice(&left));
 	buf_fini(&left);
 }
 

@@ -205,16 +205,6 @@ static void *thread_main(void *arg)
 
 /* ---- life ---- */
 
-static void init_cond(pthread_cond_t *c)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(c, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 int outbox_new(const struct outbox_options *o, struct outbox **out, struct err *err)
 {
 	struct outbox *b;
@@ -227,7 +217,7 @@ int outbox_new(const struct outbox_options *o, struct outbox **out, struct err *
 	b->o.url = NULL;
 	b->post = post;
 	pthread_mutex_init(&b->lock, NULL);
-	init_cond(&b->changed);
+	clock_cond_init(&b->changed);
 	if (pthread_create(&b->thread, NULL, thread_main, b) != 0)
 		abort();
 	pthread_setname_np(b->thread, o->thread);

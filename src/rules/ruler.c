@@ -627,16 +627,6 @@ static void list_gauges(void *arg, metrics_put *put, void *to)
 
 /* ------------------------------------------------------------------ life */
 
-static void init_cond(pthread_cond_t *c)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(c, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 static void free_rest(struct ruler *r)
 {
 	if (r->notifier != NULL)
@@ -663,7 +653,7 @@ int ruler_new(const struct ruler_options *o, struct ruler **out, struct err *err
 	r->o.state_file = xstrdup(o->state_file);
 	r->o.external_url = xstrdup(o->external_url != NULL ? o->external_url : "");
 	pthread_mutex_init(&r->lock, NULL);
-	init_cond(&r->changed);
+	clock_cond_init(&r->changed);
 	if (notifier_new(o->alertmanager_url, o->n_alertmanager_urls, &r->notifier, err) == -1)
 		goto fail;
 	if (o->remote_write_url != NULL && o->remote_write_url[0] != '\0' &&

@@ -16,7 +16,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "scenario"))
-from harness import BINDIR, NS, SLOWER, Daemon, Skip, check, check_eq, free_port, now_ns, wait_for  # noqa: E402
+from harness import BINDIR, NS, SLOWER, Skip, check, check_eq, free_port, now_ns, run_functions, wait_for  # noqa: E402
 
 
 def need(program):
@@ -324,26 +324,7 @@ def test_syslog_ng(d):
 
 
 def main():
-    counts = {"ok": 0, "FAIL": 0, "skip": 0}
-    for name, function in list(globals().items()):
-        if not name.startswith("test_") or sys.argv[1:] and not any(a in name for a in sys.argv[1:]):
-            continue
-        tmp = tempfile.mkdtemp(prefix="spoor-client-")
-        d, verdict, text = Daemon(tmp, getattr(function, "settings", dict)()), "ok", ""
-        try:
-            d.start()
-            function(d)
-            d.stop()
-        except Skip as e:
-            verdict, text = "skip", str(e)
-        except Exception as e:
-            verdict, text = "FAIL", "%s: %s%s" % (type(e).__name__, e, d.log_tail())
-        finally:
-            d.kill()
-            shutil.rmtree(tmp, ignore_errors=True)
-        counts[verdict] += 1
-        print("%-4s clients.%s%s" % (verdict, name[5:], "  " + text if text else ""), flush=True)
-    print("%d passed, %d failed%s" % (counts["ok"], counts["FAIL"], ", %d skipped" % counts["skip"] if counts["skip"] else ""))
+    counts = run_functions("clients", globals(), sys.argv[1:], lambda function: getattr(function, "settings", dict)())
     return 1 if counts["FAIL"] else 0
 
 

@@ -18,7 +18,7 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "scenario"))
-from harness import BINDIR, NS, SLOWER, Daemon, Skip, check, check_eq, free_port, now_ns, wait_for  # noqa: E402
+from harness import BINDIR, NS, Skip, check, check_eq, free_port, now_ns, run_functions, wait_for  # noqa: E402
 
 WORK = os.path.join(BINDIR, "tests", "interop", "work")
 RECORD = os.path.join(HERE, "..", "..", "docs", "interop.md")
@@ -285,27 +285,8 @@ def summary(out):
 
 def main():
     os.makedirs(WORK, exist_ok=True)
-    counts = {"ok": 0, "FAIL": 0, "skip": 0}
-    for name, function in list(globals().items()):
-        if not name.startswith("test_") or sys.argv[1:] and not any(a in name for a in sys.argv[1:]):
-            continue
-        tmp = tempfile.mkdtemp(prefix="spoor-interop-")
-        d = Daemon(tmp, {"otlp_http_listen": "127.0.0.1:%d" % free_port(), "otlp_grpc_listen": "127.0.0.1:%d" % free_port()})
-        verdict, text = "ok", ""
-        try:
-            d.start()
-            function(d)
-            d.stop()
-        except Skip as e:
-            verdict, text = "skip", str(e)
-        except Exception as e:
-            verdict, text = "FAIL", "%s: %s%s" % (type(e).__name__, e, d.log_tail())
-        finally:
-            d.kill()
-            shutil.rmtree(tmp, ignore_errors=True)
-        counts[verdict] += 1
-        print("%-4s interop.%s%s" % (verdict, name[5:], "  " + text if text else ""), flush=True)
-    print("%d passed, %d failed%s" % (counts["ok"], counts["FAIL"], ", %d skipped" % counts["skip"] if counts["skip"] else ""))
+    counts = run_functions("interop", globals(), sys.argv[1:], lambda _: {
+        "otlp_http_listen": "127.0.0.1:%d" % free_port(), "otlp_grpc_listen": "127.0.0.1:%d" % free_port()})
     if counts["FAIL"] == 0 and counts["skip"] == 0 and not sys.argv[1:]:
         with open(RECORD, "w") as f:
             f.write("# Interoperability\n\nWritten by `make interop`, which builds these clients from the Go and Python registries and runs "

@@ -443,3 +443,30 @@ class Context:
         shutil.rmtree(self.tmp, ignore_errors=True)
         if problem is not None and not failed:
             raise problem
+
+
+# ------------------------------------------------------------------ programs that use a daemon for each of their functions
+
+def run_functions(group, functions, wanted, settings):
+    """Each test_… of the module's globals with a fresh daemon; settings(function) says which. "N passed, N failed"."""
+    counts = {"ok": 0, "FAIL": 0, "skip": 0}
+    for name, function in list(functions.items()):
+        if not name.startswith("test_") or wanted and not any(a in name for a in wanted):
+            continue
+        tmp = tempfile.mkdtemp(prefix="spoor-%s-" % group)
+        d, verdict, text = Daemon(tmp, settings(function)), "ok", ""
+        try:
+            d.start()
+            function(d)
+            d.stop()
+        except Skip as e:
+            verdict, text = "skip", str(e)
+        except Exception as e:
+            verdict, text = "FAIL", "%s: %s%s" % (type(e).__name__, e, d.log_tail())
+        finally:
+            d.kill()
+            shutil.rmtree(tmp, ignore_errors=True)
+        counts[verdict] += 1
+        print("%-4s %s.%s%s" % (verdict, group, name[5:], "  " + text if text else ""), flush=True)
+    print("%d passed, %d failed%s" % (counts["ok"], counts["FAIL"], ", %d skipped" % counts["skip"] if counts["skip"] else ""))
+    return counts

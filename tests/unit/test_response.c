@@ -1,5 +1,6 @@
 /* What the client makes of a server's bytes, in one piece and byte by byte. */
 #include "cli/client.h"
+#include "base/text.h"
 #include "base/mem.h"
 
 #include <setjmp.h>
@@ -159,7 +160,7 @@ static void what_stands_in_a_url_is_escaped(void **state)
 	struct buf b = { 0 };
 
 	(void)state;
-	url_escape(&b, SLICE("{a=\"b c\"} |= `\xc3\xa4/+&`"));
+	text_url_escape(&b, SLICE("{a=\"b c\"} |= `\xc3\xa4/+&`"));
 	assert_true(slice_is(buf_slice(&b), "%7Ba%3D%22b%20c%22%7D%20%7C%3D%20%60%C3%A4%2F%2B%26%60"));
 	buf_fini(&b);
 }
