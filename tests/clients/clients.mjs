@@ -51,6 +51,8 @@ for (const { n, traceId } of requests) {
 await Promise.all([asJson.flush(), asProtobuf.flush()])
 await Promise.all([asJson.close(), asProtobuf.close()])
 const alive = setInterval(() => {}, 1000) // the transport's thread alone does not keep the process
+await new Promise((resolve) => orders.flush(resolve))
+await new Promise((resolve) => setTimeout(resolve, 2500)) // pino-loki may end without its last batch: let its interval pass
 transport.end()
 await once(transport, 'close')
 clearInterval(alive)
