@@ -49,6 +49,7 @@ struct chunk_header {
 	uint64_t seed;
 	uint32_t n_blocks;
 	struct chunk_block *block; /* malloc'd */
+	struct chunk_columns *columns; /* codec 2: descriptors and where the sections stand; malloc'd */
 };
 
 /* Decoded parts of a block. Buffers are reused from block to block; zero it first, chunk_scratch_fini at the end. */
@@ -73,6 +74,8 @@ struct chunk_codec {
 	/* Entries sorted by time, no duplicates. Appends the whole chunk to out. */
 	void (*encode)(const struct chunk_entry *e, size_t n, uint64_t seed, int effort, struct buf *out,
 		       struct chunk_info *info);
+	/* The encoded chunk at `chunk` is to stand elsewhere: rewrites what depends on the seed. It was encoded with `from`. */
+	void (*place)(char *chunk, const struct chunk_info *info, uint64_t from, uint64_t to);
 	/* Could the block hold lines with all needles? Loads what it must into the scratch. 1 perhaps, 0 no, -1 error. */
 	int (*block_may_match)(const struct chunk_header *h, size_t i, struct chunk_source src,
 			       const struct slice *needles, size_t n_needles, struct chunk_scratch *s,

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/vec.h"
+#include "index/columns.h"
 #include "model/batch.h"
 #include "model/labels.h"
 #include "model/matcher.h"
@@ -127,6 +128,7 @@ struct scan_hint {
 	struct timerange range; /* exact */
 	bool backward;		/* order of units and blocks */
 	bool no_lines; /* only times, lengths and metadata: line[i].p may be NULL, line[i].n is right */
+	bool columns;  /* the caller knows how to use entry_block.columns */
 	const struct slice *needles; /* every line of interest contains all of these byte strings */
 	size_t n_needles;
 	/* Each group is a set of trace tokens: an entry of interest holds at least one token of every group. */
@@ -188,12 +190,18 @@ struct entry_block {
 	const struct slice *metas; /* distinct metadata sets of this block, encoded (labels.h) */
 	size_t n_metas;
 	uint64_t metas_key; /* blocks with equal key share the same metas array: cache by it; 0 = never */
+	/* Not NULL (only if hint.columns): the block as columns; then line, meta and metas are NULL until reader_rows. Entry i is
+	 * row first_row + i. ts stands as always. */
+	struct columns *columns;
+	uint32_t first_row;
 };
 
 struct read_stats {
 	uint64_t blocks_read, blocks_skipped, bytes_decompressed, bytes_compressed, lines, duplicates;
 	uint64_t head_lines, head_bytes, meta_bytes, chunks_read;
 	uint64_t chunks_counted; /* reader_counts had an answer */
+	uint64_t columns_decoded, lines_rebuilt; /* of chunks of columns */
+	uint64_t chunks_skipped_by_templates, blocks_skipped_by_templates; /* nothing in them can hold the needles */
 	uint64_t corrupt_blocks; /* skipped; the answer must carry a warning */
 };
 
@@ -205,6 +213,12 @@ void reader_start(struct reader *r, const struct snap_unit *u);
  * are skipped, entries outside the unit's range are cut off. */
 int reader_next(struct reader *r, struct entry_block *b, struct err *err);
 const struct read_stats *reader_stats(const struct reader *r); /* since reader_new */
+/* Turns the block at hand into one without columns, of the entries whose bit is set (bit i: entry i of *b), lines and
+ * metadata as everywhere. The columns stay usable. -1 as from reader_next; a damaged block gives 0 entries. */
+int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries, struct entry_block *out,
+		struct err *err);
+/* A function of index/columns.h failed on the block at hand. 0: damage, noted; leave the block. -1: err stands. */
+int reader_damaged(struct reader *r, struct err *err);
 
 /* Entries of a chunk with times in [first, last], counted when it was written. `meta` stands for the metadata sets they
  * have: of those, it holds the names detected_level and level. */
