@@ -71,6 +71,24 @@ void conn_set_state(struct conn *c, enum conn_state state)
 	}
 }
 
+/* Fresh memory costs a fault for each page, which is more than reading a body into it. */
+static void take_spare(struct exchange *ex)
+{
+	if (ex->body.p == NULL && ex->req.head.content_length > BODY_STEP && ex->io->n_spare > 0)
+		ex->body = ex->io->spare[--ex->io->n_spare];
+}
+
+static void give_spare(struct exchange *ex)
+{
+	struct io *io = ex->io;
+
+	if (ex->body.cap <= BODY_STEP || ex->body.cap > IO_SPARE_BYTES || io->n_spare == IO_SPARE)
+		return;
+	buf_reset(&ex->body);
+	io->spare[io->n_spare++] = ex->body;
+	ex->body = (struct buf){ 0 };
+}
+
 void exchange_free(struct exchange *ex)
 {
 	struct server *s = ex->io->server;
@@ -81,6 +99,7 @@ void exchange_free(struct exchange *ex)
 	auth_end(&ex->auth);
 	http1_head_fini(&ex->req.head);
 	arena_fini(&ex->req.arena);
+	give_spare(ex);
 	buf_fini(&ex->body);
 	buf_fini(&ex->headers);
 	buf_fini(&ex->out);
@@ -898,8 +917,10 @@ static void add_body(struct conn *c, struct slice data)
 		conn_refuse(c, 413, "body_too_large", err.msg);
 		return;
 	}
-	if (body_room(c, data.n))
-		buf_add(&ex->body, data);
+	if (!body_room(c, data.n))
+		return;
+	take_spare(ex);
+	buf_add(&ex->body, data);
 }
 
 static void conn_handle(struct conn *c, enum http1_event event)
@@ -966,15 +987,19 @@ static void conn_recv_body(struct conn *c)
 	while (c->tls == NULL && conn_reads(c) && c->state == CONN_BODY && !c->ex->req.head.chunked &&
 	       c->parser.left > 0 && total < MAX_RECV_BYTES) {
 		struct buf *b = &c->ex->body;
-		size_t whole = (size_t)c->ex->req.head.content_length;
+		size_t whole = (size_t)c->ex->req.head.content_length, upto = BODY_STEP;
 
-		if (b->n == b->cap) {
-			b->cap = MIN(whole, MAX(2 * b->cap, (size_t)BODY_STEP));
-			b->p = xrealloc(b->p, b->cap);
+		take_spare(c->ex);
+		while (upto <= b->n)
+			upto *= 2;
+		upto = MIN(upto, whole);
+		if (b->cap < upto) {
+			b->p = xrealloc(b->p, upto);
+			b->cap = upto;
 		}
-		if (!body_room(c, MIN(whole, b->cap) - b->n))
+		if (!body_room(c, upto - b->n))
 			return;
-		ssize_t n = recv(c->fd, b->p + b->n, MIN(whole, b->cap) - b->n, MSG_DONTWAIT);
+		ssize_t n = recv(c->fd, b->p + b->n, upto - b->n, MSG_DONTWAIT);
 		if (n <= 0)
 			return; /* nothing yet; the end and errors are libevent's to report */
 		struct slice in = slice_of(b->p + b->n, (size_t)n), data;

@@ -44,6 +44,8 @@ struct listen_fd {
 
 TAILQ_HEAD(conn_list, conn);
 
+enum { IO_SPARE = 2, IO_SPARE_BYTES = 2 << 20 /* each */ };
+
 struct io {
 	struct server *server;
 	struct loop *loop;
@@ -54,6 +56,8 @@ struct io {
 	int64_t date_s;
 	char date[32]; /* of the Date header */
 	struct loop_job start_job, drain_job, kill_job;
+	struct buf spare[IO_SPARE]; /* memory of large bodies that are done, for the next ones */
+	size_t n_spare;
 };
 
 struct server {
@@ -69,6 +73,7 @@ struct server {
 	_Atomic bool draining;
 	_Atomic unsigned n_conns;
 	_Atomic uint64_t memory_used;
+	struct account_user *memory; /* the same, in the process's account */
 	pthread_mutex_t lock;	/* protects what follows */
 	pthread_cond_t changed; /* a connection or an exchange went away */
 	size_t n_accepting;	/* I/O threads whose listeners are open */

@@ -108,13 +108,34 @@ struct slice slice_trim(struct slice s)
 	return s;
 }
 
+/* Eight digits at once: pairs, then fours, then all. */
+static bool eight_digits(const char *p, uint64_t *out)
+{
+	const uint64_t high = 0xf0f0f0f0f0f0f0f0ULL, zeros = 0x3030303030303030ULL;
+	uint64_t c;
+
+	memcpy(&c, p, 8);
+	if ((c & high) != zeros || ((c + 0x0606060606060606ULL) & high) != zeros)
+		return false;
+	c -= zeros;
+	c = c * 10 + (c >> 8);
+	*out = ((c & 0x000000ff000000ffULL) * (100 + (1000000ULL << 32)) +
+		(c >> 16 & 0x000000ff000000ffULL) * (1 + (10000ULL << 32))) >>
+	       32;
+	return true;
+}
+
 bool slice_to_u64(struct slice s, uint64_t *out)
 {
-	uint64_t v = 0;
+	uint64_t v = 0, eight;
+	size_t i = 0;
 
 	if (s.n == 0)
 		return false;
-	for (size_t i = 0; i < s.n; i++) {
+	/* Sixteen digits cannot overflow. */
+	for (; i < 16 && s.n - i >= 8 && eight_digits(s.p + i, &eight); i += 8)
+		v = v * 100000000 + eight;
+	for (; i < s.n; i++) {
 		if (s.p[i] < '0' || s.p[i] > '9' || __builtin_mul_overflow(v, (uint64_t)10, &v) ||
 		    __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
 			return false;

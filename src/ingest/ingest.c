@@ -80,7 +80,7 @@ static struct scratch *scratch_take(struct ingest *in)
 
 static size_t scratch_bytes(const struct scratch *s)
 {
-	return s->body[0].cap + s->body[1].cap + s->batch.arena.total +
+	return s->body[0].cap + s->body[1].cap + s->batch.arena.total + s->batch.text.cap +
 	       s->batch.entries.cap * sizeof(struct batch_entry) +
 	       s->batch.streams.cap * sizeof(struct batch_stream);
 }

@@ -1,18 +1,23 @@
 #include "ingest/json_scan.h"
+#include "ingest/unescape.h"
 #include "base/text.h"
 
+#include <assert.h>
 #include <stdio.h>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
-
-enum { OUT_SLACK = 32 }; /* copies are made in whole vectors and may run over */
 
 void jscan_init(struct json_scan *s, struct slice text, struct arena *arena, struct err *err)
 {
 	*s = (struct json_scan){
 		.begin = text.p, .p = text.p, .end = text.p + text.n, .arena = arena, .err = err
 	};
+}
+
+void jscan_use(struct json_scan *s, struct buf *room)
+{
+	s->room = room;
 }
 
 int jscan_fail(struct json_scan *s, const char *what)
@@ -61,29 +66,6 @@ static const char *find_special(const char *p, const char *end)
 	return p;
 }
 
-/* Copies up to the first quote or backslash; returns how many bytes. May write up to 16 bytes more. */
-static size_t copy_plain(char *out, const char *p, const char *end)
-{
-	size_t n = 0, left = (size_t)(end - p);
-
-#if defined(__SSE2__)
-	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-
-	for (; left - n >= 16; n += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + n));
-		unsigned mask = (unsigned)_mm_movemask_epi8(
-			_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
-
-		_mm_storeu_si128((__m128i *)(void *)(out + n), v);
-		if (mask != 0)
-			return n + (size_t)__builtin_ctz(mask);
-	}
-#endif
-	for (; n < left && p[n] != '"' && p[n] != '\\'; n++)
-		out[n] = p[n];
-	return n;
-}
-
 static bool hex4(const char *p, const char *end, uint32_t *out)
 {
 	uint32_t v = 0;
@@ -123,29 +105,41 @@ static const char escapes[256] = {
 	['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
 };
 
-/* The string that starts at `start` holds escapes; the first stands at s->p. */
+/* What is resolved is never longer than what was written, so one block serves the whole text. */
+static void make_room(struct json_scan *s, size_t left)
+{
+	if (s->out != NULL && (size_t)(s->out_end - s->out) >= left + UNESCAPE_SLACK)
+		return;
+	if (s->room != NULL) {
+		assert(s->out == NULL);
+		buf_reset(s->room);
+		s->out = buf_reserve(s->room, left + UNESCAPE_SLACK);
+	} else {
+		s->out = arena_alloc_bytes(s->arena, left + UNESCAPE_SLACK);
+	}
+	s->out_end = s->out + left + UNESCAPE_SLACK;
+}
+
+/* The string that starts at `start` holds escapes; what precedes s->p does not. */
 static int resolve(struct json_scan *s, const char *start, struct slice *out)
 {
-	size_t left = (size_t)(s->end - start);
-
-	/* What is resolved is never longer than what was written, so one block serves the whole text. */
-	if (s->out == NULL || (size_t)(s->out_end - s->out) < left + OUT_SLACK) {
-		s->out = arena_alloc_bytes(s->arena, left + OUT_SLACK);
-		s->out_end = s->out + left + OUT_SLACK;
-	}
+	make_room(s, (size_t)(s->end - start));
 	char *o = s->out;
 	memcpy(o, start, (size_t)(s->p - start));
 	o += s->p - start;
-	while (s->p < s->end) {
-		if (*s->p == '"') {
+	for (;;) {
+		o += unescape(o, &s->p, s->end);
+		if (s->p < s->end && *s->p == '"') {
 			*out = slice_of(s->out, (size_t)(o - s->out));
 			s->out = o;
 			s->p++;
 			return 0;
 		}
-		if (++s->p >= s->end)
-			break;
-		char c = escapes[(unsigned char)*s->p];
+		if (s->end - s->p < 2) {
+			s->p = s->end;
+			return jscan_fail(s, "unterminated string");
+		}
+		char c = escapes[(unsigned char)*++s->p];
 		if (c != '\0') {
 			*o++ = c;
 			s->p++;
@@ -156,11 +150,7 @@ static int resolve(struct json_scan *s, const char *start, struct slice *out)
 				return jscan_fail(s, "bad escape in a string");
 			o += n;
 		}
-		size_t n = copy_plain(o, s->p, s->end);
-		o += n;
-		s->p += n;
 	}
-	return jscan_fail(s, "unterminated string");
 }
 
 int jscan_string(struct json_scan *s, struct slice *out)

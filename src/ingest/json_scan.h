@@ -1,6 +1,6 @@
 /* ingest/json_scan.h - a streaming JSON scanner for push bodies: one pass, nothing allocated for a value. A
- * string without escapes points into the text; one with escapes is resolved into a block of the arena that is
- * taken once and is as long as what is left of the text. Used by one thread at a time.
+ * string without escapes points into the text; one with escapes is resolved into a block of the arena (or of a
+ * buffer that is kept from text to text) that is taken once and is as long as what is left of the text. Used by one thread at a time.
  *
  * Lenient where senders are careless: raw control characters and bytes that are not UTF-8 may stand in
  * strings. Functions return -1 with err naming the byte offset. */
@@ -8,6 +8,7 @@
 #define INGEST_JSON_SCAN_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 enum { JSON_MAX_DEPTH = 32, JSON_DEEP = 128 };
@@ -16,10 +17,13 @@ struct json_scan {
 	const char *begin, *p, *end;
 	struct arena *arena;
 	char *out, *out_end; /* the rest of the block for resolved strings */
+	struct buf *room;    /* where that block is taken from; NULL: the arena */
 	struct err *err;
 };
 
 void jscan_init(struct json_scan *s, struct slice text, struct arena *arena, struct err *err);
+/* Resolved strings go to room, which must not be touched while they are used. Only before the first string. */
+void jscan_use(struct json_scan *s, struct buf *room);
 int jscan_fail(struct json_scan *s, const char *what);
 
 static inline void jscan_ws(struct json_scan *s)

@@ -280,6 +280,7 @@ static int decode(struct slice body, const struct decode_options *o, struct batc
 	int rc;
 
 	jscan_init(&p.s, body, &out->arena, err);
+	jscan_use(&p.s, &out->text);
 	if (jscan_peek(&p.s) == '\0' && p.s.p >= p.s.end)
 		return err_set(err, ERR_BAD_REQUEST, "EOF");
 	while ((rc = jscan_next_key(&p.s, &first, &key)) == 1) {

@@ -12,6 +12,7 @@ void batch_fini(struct batch *b)
 {
 	vec_fini(&b->streams);
 	vec_fini(&b->entries);
+	buf_fini(&b->text);
 	arena_fini(&b->arena);
 }
 

@@ -4,6 +4,7 @@
 #define MODEL_BATCH_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/vec.h"
 #include "model/labels.h"
 
@@ -27,6 +28,7 @@ struct batch_stream {
 
 struct batch {
 	struct arena arena;
+	struct buf text;     /* of a decoder that must rewrite its strings; kept when the batch is emptied */
 	struct slice tenant; /* validated id */
 	bool admitted;	     /* store_admit has set `refused` */
 	VEC(struct batch_stream) streams;

@@ -15,14 +15,20 @@
 #include "base/text.h"
 
 #include <stdlib.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
+#include <stdatomic.h>
 
 enum {
 	KEY_MAX = 96,	  /* normal form of a name; longer names are no keys */
 	WALK_DEPTH = 130, /* beyond the depth that the json stage reads */
 	LEAF_DEPTH = 3,	  /* how deep a key counts by its own name alone */
+	MAX_MARKED = 8,	  /* gates that one pass can look for */
+	MAX_MARKS = 12,	  /* places of each that are noted */
+	FINGERPRINT = 3,  /* bytes of a gate that the pass looks at */
+	MEMO_SLOTS = 32,
+	MEMO_NAME = 28,
 };
 
 enum key_flags {
@@ -49,6 +55,33 @@ struct trace_keys {
 	struct slice *gate; /* lower case; every other name holds at least one of them */
 	size_t n_gates;
 	uint64_t fingerprint;
+	uint64_t serial; /* never used twice: says whose keys a memo holds */
+	bool vectors;	 /* the gates' fingerprints are looked for by AVX2 */
+	/* Which gates (a bit each) may have a byte with this low and this high half at this place */
+	uint8_t low[FINGERPRINT][16], high[FINGERPRINT][16];
+};
+
+/* Where a line holds what decides whether it must be looked at more closely. */
+struct marks {
+	size_t dash;  /* the first dash that may be an id's, SLICE_NONE if there is none */
+	size_t slash; /* the first backslash, or the line's length */
+	uint32_t n[MAX_MARKED];
+	uint32_t at[MAX_MARKED]
+		   [MAX_MARKS]; /* each gate's places, without overlaps; n > MAX_MARKS: not all of them */
+};
+
+/* Names met and what they were found to be: the same few stand on nearly all lines. */
+struct known_name {
+	char name[MEMO_NAME];
+	uint16_t n; /* 0: unused */
+	uint16_t flags;
+	const struct key *key;
+};
+
+struct trace_scratch {
+	struct marks marks;
+	uint64_t serial; /* of the keys that the names belong to */
+	struct known_name known[MEMO_SLOTS];
 };
 
 static const uint8_t is_hex[256] = {
@@ -83,6 +116,7 @@ void trace_found_fini(struct trace_found *f)
 {
 	free(f->ref);
 	free(f->token);
+	free(f->scratch);
 	*f = (struct trace_found){ 0 };
 }
 
@@ -223,21 +257,67 @@ static struct trace_id hex32(const char *p)
 				  (uint64_t)hex8(p + 16) << 32 | hex8(p + 24) };
 }
 
+#if defined(__x86_64__)
+static inline __m128i load16(const char *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+static inline unsigned hex_mask16(const char *p)
+{
+	__m128i v = load16(p), digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+	__m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+
+	digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
+	letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(digit, letter));
+}
+#endif
+
+/* How many hex digits stand in a row at p, of n bytes. */
+static size_t hex_after(const char *p, size_t n)
+{
+	size_t i = 0;
+
+#if defined(__x86_64__)
+	for (; n - i >= 16; i += 16) {
+		unsigned other = hex_mask16(p + i) ^ 0xffff;
+
+		if (other != 0)
+			return i + (size_t)__builtin_ctz(other);
+	}
+#endif
+	while (i < n && hex_at(p + i))
+		i++;
+	return i;
+}
+
+/* The same for the n bytes before p, backwards. */
+static size_t hex_before(const char *p, size_t n)
+{
+	size_t i = 0;
+
+#if defined(__x86_64__)
+	for (; n - i >= 16; i += 16) {
+		unsigned other = hex_mask16(p - i - 16) ^ 0xffff;
+
+		if (other != 0)
+			return i + (size_t)(__builtin_clz(other) - 16);
+	}
+#endif
+	while (i < n && hex_at(p - i - 1))
+		i++;
+	return i;
+}
+
 static bool all_hex(const char *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!hex_at(p + i))
-			return false;
-	return true;
+	return hex_after(p, n) == n;
 }
 
 static size_t hex_len(struct slice s)
 {
-	size_t n = 0;
-
-	while (n < s.n && hex_at(s.p + n))
-		n++;
-	return n;
+	return s.n == 0 ? 0 : hex_after(s.p, s.n);
 }
 
 /* The next run of at least 32 hex digits that begins at or after *pos; false at the end. */
@@ -246,16 +326,12 @@ static bool next_run(struct slice s, size_t *pos, size_t *start, size_t *end)
 	size_t floor = *pos;
 
 	for (size_t i = floor + 31; i < s.n;) {
-		size_t a = i, b = i + 1;
-
 		if (!hex_at(s.p + i)) {
 			i += 32;
 			continue;
 		}
-		while (a > floor && hex_at(s.p + a - 1))
-			a--;
-		while (b < s.n && hex_at(s.p + b))
-			b++;
+		size_t a = i - hex_before(s.p + i, i - floor);
+		size_t b = i + hex_after(s.p + i, s.n - i);
 		if (b - a >= 32) {
 			*start = a;
 			*end = *pos = b;
@@ -545,9 +621,36 @@ static void put_name(struct trace_keys *k, struct slice name, bool is_field)
 	put_gate(k, gate);
 }
 
+/* Both cases of a letter share their low half, so the two halves never say more than the gate means. */
+static void put_fingerprint(struct trace_keys *k, size_t gate)
+{
+	uint8_t bit = (uint8_t)(1 << gate);
+
+	for (size_t at = 0; at < MIN(k->gate[gate].n, (size_t)FINGERPRINT); at++) {
+		unsigned char c = (unsigned char)k->gate[gate].p[at];
+
+		k->low[at][c & 15] |= bit;
+		k->high[at][c >> 4] |= bit;
+		if (c >= 'a' && c <= 'z')
+			k->high[at][(c & ~0x20) >> 4] |= bit;
+	}
+}
+
+bool trace_keys_use_vectors(struct trace_keys *k, bool use)
+{
+	k->vectors = false;
+#if defined(__x86_64__)
+	k->vectors = use && k->n_gates <= MAX_MARKED && __builtin_cpu_supports("avx2");
+	for (size_t i = 0; i < k->n_gates; i++)
+		k->vectors &= k->gate[i].n >= FINGERPRINT;
+#endif
+	return k->vectors;
+}
+
 struct trace_keys *trace_keys_new(const struct slice *keys, size_t n_keys, const struct slice *fields,
 				  size_t n_fields)
 {
+	static atomic_uint_least64_t n_made;
 	struct trace_keys *k = xcalloc(1, sizeof(*k));
 
 	arena_init(&k->arena);
@@ -563,6 +666,10 @@ struct trace_keys *trace_keys_new(const struct slice *keys, size_t n_keys, const
 		k->fingerprint += hash64_seed(keys[i], 1);
 	for (size_t i = 0; i < n_fields; i++)
 		k->fingerprint += hash64_seed(fields[i], 2);
+	k->serial = atomic_fetch_add(&n_made, 1) + 1;
+	for (size_t i = 0; i < MIN(k->n_gates, (size_t)MAX_MARKED); i++)
+		put_fingerprint(k, i);
+	trace_keys_use_vectors(k, true);
 	return k;
 }
 
@@ -605,6 +712,36 @@ static unsigned key_flags(const struct trace_keys *k, struct slice name, const s
 {
 	*key = find_key(k, name);
 	return (*key != NULL ? (*key)->flags : 0) | (is_literal(k, name) ? IS_KEY : 0);
+}
+
+/* The same, remembered. */
+static unsigned known_flags(struct trace_scratch *sc, const struct trace_keys *k, struct slice name,
+			    const struct key **key)
+{
+	uint32_t head, tail;
+
+	if (name.n < sizeof(head) || name.n > MEMO_NAME)
+		return key_flags(k, name, key);
+	memcpy(&head, name.p, sizeof(head));
+	memcpy(&tail, name.p + name.n - sizeof(tail), sizeof(tail));
+	struct known_name *m = &sc->known[((head ^ tail * 31 ^ (uint32_t)name.n) * 0x9e3779b1u) >> 27];
+	if (m->n != name.n || memcmp(m->name, name.p, name.n) != 0) {
+		m->flags = (uint16_t)key_flags(k, name, &m->key);
+		m->n = (uint16_t)name.n;
+		memcpy(m->name, name.p, name.n);
+	}
+	*key = m->key;
+	return m->flags;
+}
+
+static void ready_scratch(struct trace_found *f, const struct trace_keys *k)
+{
+	if (f->scratch == NULL)
+		f->scratch = xcalloc(1, sizeof(*f->scratch));
+	if (f->scratch->serial == k->serial)
+		return;
+	memset(f->scratch->known, 0, sizeof(f->scratch->known));
+	f->scratch->serial = k->serial;
 }
 
 bool trace_keys_has(const struct trace_keys *k, struct slice name)
@@ -730,7 +867,7 @@ static void take_pairs(struct finder *w, struct slice encoded, enum trace_source
 
 		if (c.bad)
 			break;
-		unsigned flags = key_flags(w->k, l.name, &key);
+		unsigned flags = known_flags(w->f->scratch, w->k, l.name, &key);
 		take_value(w, flags, key, l.value, source);
 		take_runs_of_value(w, l.value, TRACE_FROM_TEXT);
 	}
@@ -760,7 +897,7 @@ static enum trace_source source_of(const struct finder *w, size_t at)
 	for (end = i;
 	     i > 0 && end - i < KEY_MAX && !is_space(p[i - 1]) && p[i - 1] != '"' && p[i - 1] != '=';)
 		i--;
-	if ((key_flags(w->k, slice_of(p + i, end - i), &key) & IS_KEY) == 0)
+	if ((known_flags(w->f->scratch, w->k, slice_of(p + i, end - i), &key) & IS_KEY) == 0)
 		return TRACE_FROM_TEXT;
 	return json ? TRACE_FROM_JSON : TRACE_FROM_LOGFMT;
 }
@@ -776,14 +913,14 @@ static void take_runs_of_line(struct finder *w)
 		else
 			add_id(w->f, hex32(w->line.p + a), source_of(w, a));
 	}
-	for (pos = 0; next_dashed(w->line, &pos, &id);)
+	for (pos = MIN(w->f->scratch->marks.dash, w->line.n); next_dashed(w->line, &pos, &id);)
 		add_id(w->f, id, TRACE_FROM_TEXT);
 }
 
 /* \u escapes of letters, digits and dashes can spell an id or a key that no byte search sees. */
-static bool has_spelling_escape(struct slice s)
+static bool has_spelling_escape(struct slice s, size_t from)
 {
-	for (size_t i = 0; i < s.n; i += 2) {
+	for (size_t i = from; i < s.n; i += 2) {
 		size_t skip = slice_find_byte(slice_from(s, i), '\\');
 
 		if (skip == SLICE_NONE)
@@ -817,14 +954,13 @@ static size_t find_nocase(struct slice s, size_t from, struct slice needle)
 
 	if (needle.n == 0 || s.n < needle.n)
 		return SLICE_NONE;
-#if defined(__SSE2__)
+#if defined(__x86_64__)
 	const __m128i fold = _mm_set1_epi8(0x20);
 	const __m128i first = _mm_set1_epi8((char)(needle.p[0] | 0x20));
 	const __m128i last = _mm_set1_epi8((char)(needle.p[needle.n - 1] | 0x20));
 
 	for (; i + needle.n - 1 + 16 <= s.n; i += 16) {
-		__m128i a = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
-		__m128i b = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i + needle.n - 1));
+		__m128i a = load16(s.p + i), b = load16(s.p + i + needle.n - 1);
 		unsigned mask = (unsigned)_mm_movemask_epi8(
 			_mm_and_si128(_mm_cmpeq_epi8(_mm_or_si128(a, fold), first),
 				      _mm_cmpeq_epi8(_mm_or_si128(b, fold), last)));
@@ -841,6 +977,176 @@ static size_t find_nocase(struct slice s, size_t from, struct slice needle)
 		if (lower(s.p[i]) == needle.p[0] && eq_lower(s.p + i, needle))
 			return i;
 	return SLICE_NONE;
+}
+
+/* ---------------------------------------------------------------- one look at the whole line */
+
+static void mark_gate(const struct trace_keys *k, struct slice line, size_t gate, size_t at, struct marks *m)
+{
+	struct slice g = k->gate[gate];
+	uint32_t n = m->n[gate];
+
+	if (n > MAX_MARKS || at + g.n > line.n || (n > 0 && at < m->at[gate][n - 1] + g.n) ||
+	    !eq_lower(line.p + at, g))
+		return;
+	if (n < MAX_MARKS)
+		m->at[gate][n] = (uint32_t)at;
+	m->n[gate]++;
+}
+
+/* A dash where a UUID or an X-Ray id has its first one; the digits are looked at later. */
+static bool may_be_dashed(struct slice s, size_t at)
+{
+	const char *p = s.p + at;
+
+	return (at >= 8 && s.n - at >= 28 && p[5] == '-' && p[10] == '-') ||
+	       (at >= 1 && s.n - at >= 34 && p[9] == '-' && p[-1] == '1');
+}
+
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2"), always_inline)) static inline
+
+AVX2 __m256i load32(const char *p)
+{
+	return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+AVX2 uint32_t equal32(__m256i v, char c)
+{
+	return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_set1_epi8(c)));
+}
+
+struct fingerprint {
+	__m256i low, high;
+};
+
+AVX2 struct fingerprint fingerprint_of(const struct trace_keys *k, size_t at)
+{
+	return (struct fingerprint){ _mm256_broadcastsi128_si256(load16((const char *)k->low[at])),
+				     _mm256_broadcastsi128_si256(load16((const char *)k->high[at])) };
+}
+
+/* For each byte the gates that may have it there. */
+AVX2 __m256i gates_of(__m256i v, struct fingerprint f)
+{
+	const __m256i half = _mm256_set1_epi8(15);
+
+	return _mm256_and_si256(_mm256_shuffle_epi8(f.low, _mm256_and_si256(v, half)),
+				_mm256_shuffle_epi8(f.high, _mm256_and_si256(_mm256_srli_epi16(v, 4), half)));
+}
+
+static void mark_dashes(struct slice line, size_t base, uint32_t mask, struct marks *m)
+{
+	for (; mask != 0 && m->dash == SLICE_NONE; mask &= mask - 1) {
+		size_t at = base + (size_t)__builtin_ctz(mask);
+
+		if (may_be_dashed(line, at))
+			m->dash = at;
+	}
+}
+
+static void mark_gates(const struct trace_keys *k, struct slice line, size_t base, uint32_t mask,
+		       const uint8_t gates[32], struct marks *m)
+{
+	for (; mask != 0; mask &= mask - 1) {
+		unsigned i = (unsigned)__builtin_ctz(mask);
+
+		for (unsigned bits = gates[i]; bits != 0; bits &= bits - 1)
+			mark_gate(k, line, (unsigned)__builtin_ctz(bits), base + i, m);
+	}
+}
+
+/* 32 offsets from p, which is the line's byte at base, without the first `skip`; reads two bytes more. */
+AVX2 void mark_block(const struct trace_keys *k, const struct fingerprint f[FINGERPRINT], struct slice line,
+		     const char *p, size_t base, unsigned skip, struct marks *m)
+{
+	__m256i v = load32(p), gates = gates_of(v, f[0]);
+	gates = _mm256_and_si256(gates, gates_of(load32(p + 1), f[1]));
+	gates = _mm256_and_si256(gates, gates_of(load32(p + 2), f[2]));
+	uint32_t some = ~equal32(gates, 0) >> skip << skip, dash = equal32(v, '-'), slash = equal32(v, '\\');
+
+	if (dash != 0 && m->dash == SLICE_NONE)
+		mark_dashes(line, base, dash, m);
+	if (slash != 0 && m->slash == line.n)
+		m->slash = base + (size_t)__builtin_ctz(slash);
+	if (some != 0) {
+		uint8_t found[32];
+
+		_mm256_storeu_si256((__m256i *)(void *)found, gates);
+		mark_gates(k, line, base, some, found, m);
+	}
+}
+
+__attribute__((target("avx2"))) static void mark_avx2(const struct trace_keys *k, struct slice line,
+						      struct marks *m)
+{
+	enum { BLOCK = 32 + FINGERPRINT - 1 };
+	const struct fingerprint f[FINGERPRINT] = { fingerprint_of(k, 0), fingerprint_of(k, 1),
+						    fingerprint_of(k, 2) };
+	size_t i = 0;
+
+	for (; line.n - i >= BLOCK; i += 32)
+		mark_block(k, f, line, line.p + i, i, 0, m);
+	if (i > 0) {
+		/* The last whole block, as far as it is new; gates are three bytes long, and neither an escape nor
+		 * an id begins in the two bytes behind it. */
+		size_t last = line.n - BLOCK;
+
+		mark_block(k, f, line, line.p + last, last, (unsigned)(i - last) & 31, m);
+	} else {
+		char copy[64 + FINGERPRINT] = { 0 };
+
+		memcpy(copy, line.p, line.n);
+		mark_block(k, f, line, copy, 0, 0, m);
+		if (line.n > 32)
+			mark_block(k, f, line, copy + 32, 32, 0, m);
+	}
+}
+#endif
+
+static void mark_portable(const struct trace_keys *k, struct slice line, struct marks *m)
+{
+	size_t slash = slice_find_byte(line, '\\');
+
+	if (slash != SLICE_NONE)
+		m->slash = slash;
+	for (size_t at = 0, skip; m->dash == SLICE_NONE && at < line.n; at++) {
+		skip = slice_find_byte(slice_from(line, at), '-');
+		if (skip == SLICE_NONE)
+			break;
+		at += skip;
+		if (may_be_dashed(line, at))
+			m->dash = at;
+	}
+	for (size_t i = 0; i < MIN(k->n_gates, (size_t)MAX_MARKED); i++)
+		for (size_t at = 0;
+		     (at = find_nocase(line, at, k->gate[i])) != SLICE_NONE && m->n[i] <= MAX_MARKS;
+		     at += k->gate[i].n)
+			mark_gate(k, line, i, at, m);
+}
+
+static void mark_line(const struct trace_keys *k, struct slice line, struct marks *m)
+{
+	m->dash = SLICE_NONE;
+	m->slash = line.n;
+	memset(m->n, 0, sizeof(m->n));
+#if defined(__x86_64__)
+	if (k->vectors) {
+		mark_avx2(k, line, m);
+		return;
+	}
+#endif
+	mark_portable(k, line, m);
+}
+
+/* The gate's n-th place, or the next one at or after from where they are too many to be noted. */
+static size_t next_gate(const struct finder *w, size_t gate, size_t n, size_t from)
+{
+	if (gate < MAX_MARKED && n < MIN(w->f->scratch->marks.n[gate], (uint32_t)MAX_MARKS))
+		return w->f->scratch->marks.at[gate][n];
+	if (gate < MAX_MARKED && w->f->scratch->marks.n[gate] <= MAX_MARKS)
+		return SLICE_NONE;
+	return find_nocase(w->line, from, w->k->gate[gate]);
 }
 
 static size_t skip_space(struct slice s, size_t i)
@@ -1014,7 +1320,7 @@ static void walk_emit(struct walk *v, struct slice raw, bool is_string)
 		if (leaf == 0)
 			flags = key != NULL ? key->flags : 0;
 		else if (v->depth < LEAF_DEPTH)
-			flags = key_flags(v->w->k, buf_slice(&v->key), &key);
+			flags = known_flags(v->w->f->scratch, v->w->k, buf_slice(&v->key), &key);
 		else
 			break;
 		if ((flags & (IS_KEY | IS_FIELD)) == 0)
@@ -1183,7 +1489,7 @@ static void json_key_near(struct finder *w, size_t open, size_t close)
 	i = skip_space(s, i + 1);
 	if (i >= s.n || (s.p[i] == '"' && is_plain_id(slice_from(s, i + 1))))
 		return;
-	unsigned flags = key_flags(w->k, name, &key);
+	unsigned flags = known_flags(w->f->scratch, w->k, name, &key);
 	if (flags == 0)
 		return;
 	if (s.p[i] == '{') {
@@ -1240,25 +1546,25 @@ static size_t logfmt_key_near(struct finder *w, size_t at, size_t floor)
 		return b;
 	while (a > floor && !is_space(s.p[a - 1]) && s.p[a - 1] != '=' && s.p[a - 1] != '"')
 		a--;
-	unsigned flags = key_flags(w->k, slice_sub(s, a, b - a), &key);
+	unsigned flags = known_flags(w->f->scratch, w->k, slice_sub(s, a, b - a), &key);
 	if ((flags & (IS_KEY | IS_FIELD)) != 0)
 		logfmt_value(w, b + 1, flags, key);
 	return b;
 }
 
-static void take_keys(struct finder *w, struct slice gate, bool is_json)
+static void take_keys(struct finder *w, size_t gate, bool is_json)
 {
 	struct slice s = w->line;
 	size_t word_end = 0; /* logfmt: the word ending here is done */
 	size_t close = SLICE_NONE, from = 0, quote_floor = 0;
 	bool no_more_quotes = !is_json;
 
-	for (;;) {
-		size_t at = find_nocase(s, from, gate);
+	for (size_t n = 0;; n++) {
+		size_t at = next_gate(w, gate, n, from);
 
 		if (at == SLICE_NONE)
 			return;
-		from = at + gate.n;
+		from = at + w->k->gate[gate].n;
 		if (at >= word_end)
 			word_end = logfmt_key_near(w, at, word_end);
 		if (no_more_quotes || (close != SLICE_NONE && at < close))
@@ -1284,14 +1590,16 @@ void trace_find(const struct trace_keys *k, struct slice line, struct slice meta
 	bool is_json = start < line.n && line.p[start] == '{';
 
 	f->n_refs = f->n_tokens = 0;
+	ready_scratch(f, k);
 	take_pairs(&w, meta, TRACE_FROM_META);
 	take_pairs(&w, stream_labels, TRACE_FROM_LABEL);
 	if (line.n > 0) {
+		mark_line(k, line, &f->scratch->marks);
 		take_runs_of_line(&w);
-		w.odd = has_spelling_escape(line);
+		w.odd = has_spelling_escape(line, f->scratch->marks.slash);
 		w.walk = w.odd && is_json;
 		for (size_t i = 0; i < k->n_gates; i++)
-			take_keys(&w, k->gate[i], is_json);
+			take_keys(&w, i, is_json);
 		if (w.walk && is_json)
 			walk_line(&w, start);
 		if (w.odd)

@@ -30,6 +30,8 @@ struct trace_keys;
 struct trace_keys *trace_keys_new(const struct slice *keys, size_t n_keys, const struct slice *fields,
 				  size_t n_fields);
 void trace_keys_free(struct trace_keys *k);
+/* For tests: off, or on if the processor has them, as they are at first. What is found is the same. */
+bool trace_keys_use_vectors(struct trace_keys *k, bool use);
 bool trace_keys_has(const struct trace_keys *k,
 		    struct slice name); /* a trace id key, after flattening/renaming */
 bool trace_keys_has_field(const struct trace_keys *k, struct slice name);
@@ -53,6 +55,7 @@ struct trace_found {	       /* reused from entry to entry; zero it first, trace_
 	size_t n_refs, cap_refs;
 	uint64_t *token; /* distinct: low halves, reserved tokens, hashes of indexed fields */
 	size_t n_tokens, cap_tokens;
+	struct trace_scratch *scratch;
 };
 void trace_found_fini(struct trace_found *f);
 

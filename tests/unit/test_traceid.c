@@ -646,6 +646,65 @@ static void test_json_labels_are_never_missed(void **state)
 }
 
 /* Broken documents whose good part the json stage would still read. */
+/* Pieces of keys at all distances from each other and from the ends of the line, so that they lie across blocks. */
+static void put_scattered(struct buf *b)
+{
+	static const char *const piece[] = { "trace",
+					     "TRACE_ID=",
+					     "\"otelTraceID\":\"" ID "\"",
+					     "@tr",
+					     "@t",
+					     "request_id=7",
+					     "\\u0074race",
+					     "\"order\":{\"no\":5}",
+					     ID,
+					     "-",
+					     "\"" };
+
+	buf_reset(b);
+	if (rnd(3) == 0)
+		buf_putc(b, '{');
+	for (uint32_t n = rnd(40); n > 0; n--) {
+		for (uint32_t gap = rnd(4) * rnd(12); gap > 0; gap--)
+			buf_putc(b, "tra -@x\\"[rnd(8)]);
+		buf_puts(b, piece[rnd(ARRAY_LEN(piece))]);
+	}
+}
+
+static void test_vectors_change_nothing(void **state)
+{
+	struct trace_keys *plain =
+		trace_keys_new(key_names, ARRAY_LEN(key_names), field_names, ARRAY_LEN(field_names));
+	struct trace_found want = { 0 };
+	struct buf b = { 0 };
+
+	(void)state;
+	assert_false(trace_keys_use_vectors(plain, false));
+	for (int i = 0; i < 60000; i++) {
+		if (i % 3 == 0)
+			put_line(&b);
+		else
+			put_scattered(&b);
+		/* memory of the line's own size, so that a sanitizer sees what is read too far */
+		char *line = xmalloc(MAX(b.n, (size_t)1));
+		memcpy(line, b.p, b.n);
+		find(slice_of(line, b.n));
+		trace_find(plain, slice_of(line, b.n), SLICE(""), SLICE(""), &want);
+		assert_int_equal(found.n_tokens, want.n_tokens);
+		assert_int_equal(found.n_refs, want.n_refs);
+		assert_memory_equal(found.token, want.token, want.n_tokens * sizeof(*want.token));
+		for (size_t k = 0; k < want.n_refs; k++) {
+			assert_int_equal(found.ref[k].id.hi, want.ref[k].id.hi);
+			assert_int_equal(found.ref[k].id.lo, want.ref[k].id.lo);
+			assert_int_equal(found.ref[k].source, want.ref[k].source);
+		}
+		free(line);
+	}
+	trace_found_fini(&want);
+	trace_keys_free(plain);
+	buf_fini(&b);
+}
+
 static void test_odd_json_is_flagged(void **state)
 {
 	static const char *const odd[] = {
@@ -692,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_needles_are_never_missed),
 		cmocka_unit_test(test_matches_the_naive_reading),
 		cmocka_unit_test(test_json_labels_are_never_missed),
+		cmocka_unit_test(test_vectors_change_nothing),
 		cmocka_unit_test(test_odd_json_is_flagged),
 		cmocka_unit_test(test_many_ids_on_a_line),
 	};
