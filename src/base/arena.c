@@ -18,6 +18,11 @@ void arena_init(struct arena *a)
 	*a = (struct arena){ 0 };
 }
 
+void arena_init_blocks(struct arena *a, size_t first, size_t most)
+{
+	*a = (struct arena){ .first = first, .most = most };
+}
+
 void arena_fini(struct arena *a)
 {
 	for (struct arena_block *b = a->block, *prev; b != NULL; b = prev) {
@@ -44,7 +49,8 @@ void arena_reset(struct arena *a)
 
 static void grow(struct arena *a, size_t n)
 {
-	size_t cap = a->block == NULL ? FIRST_BLOCK : MIN(a->block->cap * 2, (size_t)MAX_GROWTH);
+	size_t first = a->first != 0 ? a->first : FIRST_BLOCK, most = a->most != 0 ? a->most : MAX_GROWTH;
+	size_t cap = a->block == NULL ? first : MIN(a->block->cap * 2, most);
 
 	if (cap < n)
 		cap = n;

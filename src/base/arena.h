@@ -10,6 +10,7 @@ struct arena {
 	struct arena_block *block; /* newest */
 	size_t used;		   /* bytes of the newest block */
 	size_t total;		   /* bytes held from malloc, all blocks */
+	size_t first, most;	   /* sizes of the first block and of the largest; 0 = 4 KiB, 1 MiB */
 };
 struct arena_mark {
 	struct arena_block *block;
@@ -17,6 +18,8 @@ struct arena_mark {
 };
 
 void arena_init(struct arena *a);
+/* With blocks of these sizes, for arenas that are many or that must not hold much more than what is in them. */
+void arena_init_blocks(struct arena *a, size_t first, size_t most);
 void arena_fini(struct arena *a);
 void arena_reset(struct arena *a); /* emptied; one block is kept */
 void *arena_alloc(struct arena *a, size_t n)

@@ -114,17 +114,17 @@ static void spread_unref(struct spread *s)
 
 static void spread_run(struct spread *s)
 {
-	for (;;) {
-		size_t i = atomic_fetch_add(&s->next, 1);
+	size_t n_done = 0;
 
-		if (i >= s->n)
-			return;
+	for (size_t i; (i = atomic_fetch_add(&s->next, 1)) < s->n; n_done++)
 		s->fn(s->arg, i);
-		pthread_mutex_lock(&s->lock);
-		if (++s->n_done == s->n)
-			pthread_cond_signal(&s->idle);
-		pthread_mutex_unlock(&s->lock);
-	}
+	if (n_done == 0)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->n_done += n_done;
+	if (s->n_done == s->n)
+		pthread_cond_signal(&s->idle);
+	pthread_mutex_unlock(&s->lock);
 }
 
 static void help(struct pool_job *job)
