@@ -21,6 +21,9 @@ void bitpack_read32(const char *p, size_t n, unsigned bits, uint32_t *out); /* b
 
 /* Appends n (> 0) numbers in the smaller of both modes. */
 void numbers_write(const int64_t *v, size_t n, struct buf *out);
+/* The same without differences, in whole bytes a value: for compressors that see bytes. False, and nothing written, where
+ * numbers_write would take more than two bytes a value or does so anyway. */
+bool numbers_write_bytes(const int64_t *v, size_t n, struct buf *out);
 /* Reads what numbers_write wrote; the cursor's bytes have BITPACK_SLACK readable bytes behind their end. c->bad if they
  * are cut short or impossible. */
 void numbers_read(struct cursor *c, size_t n, int64_t *out);

@@ -1,26 +1,13 @@
-/* Codec 1, "rows": blocks of about 128 KiB of text. A block has two sections, each LZ4 alone: the lines, one after the
- * other without separators, so that a literal is searched for in all of them at once; and the table:
- *	per entry: svarint ts - previous ts (the first: - block.first_ts), varint line length, varint metadata set
- *	then varint number of sets, each varint length and encoded labels. */
-#include "index/chunk.h"
-#include "base/bytes.h"
+/* What the codecs have in common: the start of a header, the choice of the codec, buffers. */
+#include "index/chunk_internal.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/map.h"
+#include "index/chunk_columns.h"
+#include "index/column_read.h"
 
-#include <assert.h>
-#include <lz4.h>
-#include <lz4hc.h>
+const char CHUNK_MAGIC[4] = { 'S', 'P', 'C', 'K' };
 
-enum {
-	BLOCK_TEXT_BYTES = 128 << 10,
-	BLOCK_ENTRIES = 4096,
-	MAX_SECTION = 64 << 20, /* a line is far smaller; a bigger size is damage */
-	BLOCK_META_BYTES =
-		8
-		<< 20, /* so that metadata, different in each entry, does not make a table larger than that */
-};
-static const char MAGIC[4] = { 'S', 'P', 'C', 'K' };
+static const struct chunk_codec *const codecs[] = { &chunk_codec_rows, &chunk_codec_columns };
 
 uint64_t chunk_seed(uint64_t file_id, uint64_t off)
 {
@@ -29,19 +16,95 @@ uint64_t chunk_seed(uint64_t file_id, uint64_t off)
 
 const struct chunk_codec *chunk_codec_find(uint8_t number)
 {
-	return number == chunk_codec_rows.number ? &chunk_codec_rows : NULL;
+	for (size_t i = 0; i < ARRAY_LEN(codecs); i++)
+		if (codecs[i]->number == number)
+			return codecs[i];
+	return NULL;
+}
+
+int chunk_corrupt(struct err *err, const char *what)
+{
+	return err_set(err, ERR_CORRUPT, "chunk: %s", what);
 }
 
 void chunk_header_fini(struct chunk_header *h)
 {
 	free(h->block);
 	h->block = NULL;
+	chunk_columns_free(TAKE(h->columns));
+}
+
+void chunk_block_parse(struct cursor *c, const struct chunk_header *h, struct chunk_block *b,
+		       uint64_t *n_entries)
+{
+	uint64_t n = cursor_varint(c);
+
+	b->first_entry = (uint32_t)*n_entries;
+	b->n_entries = (uint32_t)n;
+	b->first_ts = (int64_t)((uint64_t)h->info.first_ts + cursor_varint(c));
+	b->last_ts = (int64_t)((uint64_t)b->first_ts + cursor_varint(c));
+	*n_entries += b->n_entries;
+	if (n == 0 || n > UINT32_MAX || b->last_ts < b->first_ts)
+		c->bad = true;
+}
+
+int chunk_header_parse(struct slice bytes, uint64_t seed, struct chunk_header *out, struct err *err)
+{
+	struct chunk_header h = { .seed = seed };
+	uint64_t sum;
+	int rc;
+
+	if (bytes.n < 16 || bytes.n > UINT32_MAX || memcmp(bytes.p, CHUNK_MAGIC, 4) != 0)
+		return chunk_corrupt(err, "no chunk header here");
+	memcpy(&sum, bytes.p + bytes.n - 8, 8);
+	if (sum != hash64_seed(slice_sub(bytes, 0, bytes.n - 8), seed))
+		return chunk_corrupt(err, "bad header checksum");
+	struct cursor c = cursor_of(slice_sub(bytes, 4, bytes.n - 12));
+	h.codec = cursor_u8(&c);
+	h.info.n_entries = (uint32_t)cursor_varint(&c);
+	h.info.first_ts = cursor_svarint(&c);
+	h.info.last_ts = (int64_t)((uint64_t)h.info.first_ts + cursor_varint(&c));
+	h.info.raw_bytes = cursor_varint(&c);
+	h.info.header_bytes = (uint32_t)bytes.n;
+	if (h.codec == chunk_codec_rows.number)
+		rc = rows_header_parse(&c, &h, err);
+	else if (h.codec == chunk_codec_columns.number)
+		rc = columns_header_parse(&c, &h, err);
+	else
+		rc = err_set(err, ERR_CORRUPT, "chunk: codec %u is not known to this version", h.codec);
+	if (rc == -1) {
+		chunk_header_fini(&h);
+		return -1;
+	}
+	*out = h;
+	return 0;
+}
+
+void chunk_scratch_reserve(struct chunk_scratch *s, size_t n)
+{
+	if (s->cap >= n)
+		return;
+	s->cap = n;
+	s->ts = xrealloc(s->ts, n * sizeof(*s->ts));
+	s->line = xrealloc(s->line, n * sizeof(*s->line));
+	s->meta = xrealloc(s->meta, n * sizeof(*s->meta));
+}
+
+void chunk_scratch_reserve_metas(struct chunk_scratch *s, size_t n)
+{
+	if (s->cap_metas >= n)
+		return;
+	s->cap_metas = n;
+	s->metas = xrealloc(s->metas, n * sizeof(*s->metas));
 }
 
 void chunk_scratch_reset(struct chunk_scratch *s)
 {
 	s->text.n = s->table.n = 0;
 	s->n = s->n_metas = 0;
+	s->metas_key = 0;
+	if (s->columns != NULL)
+		columns_reset(s->columns);
 }
 
 void chunk_scratch_fini(struct chunk_scratch *s)
@@ -53,317 +116,6 @@ void chunk_scratch_fini(struct chunk_scratch *s)
 	free(s->line);
 	free(s->meta);
 	free(s->metas);
+	columns_free(s->columns);
 	*s = (struct chunk_scratch){ 0 };
 }
-
-/* ---- writing -------------------------------------------------------------------------------------------------- */
-
-/* Metadata sets of a block by content. Small and rebuilt for each block. */
-struct sets {
-	struct map by_bytes; /* value: number + 1 */
-	struct slice *v;
-	size_t n;
-};
-
-static uint32_t set_number(struct sets *s, struct slice meta)
-{
-	bool is_new;
-	void **slot = map_put(&s->by_bytes, meta, &is_new);
-
-	if (is_new) {
-		s->v[s->n++] = meta;
-		*slot = (void *)(uintptr_t)s->n;
-	}
-	return (uint32_t)((uintptr_t)*slot - 1);
-}
-
-static size_t block_end(const struct chunk_entry *e, size_t n, size_t from)
-{
-	size_t text = 0, meta = 0, i = from;
-
-	while (i < n && i - from < BLOCK_ENTRIES &&
-	       (i == from ||
-		(text + e[i].line.n <= BLOCK_TEXT_BYTES && meta + e[i].meta.n <= BLOCK_META_BYTES))) {
-		text += e[i].line.n;
-		meta += e[i++].meta.n;
-	}
-	return i;
-}
-
-static uint32_t compress(struct slice raw, int effort, struct buf *out)
-{
-	int bound = LZ4_compressBound((int)raw.n);
-	char *to = buf_reserve(out, (size_t)bound);
-	int n = effort > 1 ? LZ4_compress_HC(raw.p, to, (int)raw.n, bound, effort)
-			   : LZ4_compress_default(raw.p, to, (int)raw.n, bound);
-
-	assert(n > 0 || raw.n == 0);
-	out->n += (size_t)n;
-	return (uint32_t)n;
-}
-
-static void encode_block(const struct chunk_entry *e, size_t n, uint64_t seed, int effort, struct buf *text,
-			 struct buf *table, struct buf *out, struct chunk_block *b)
-{
-	struct sets sets = { .v = xmalloc(n * sizeof(struct slice)) };
-	int64_t prev = e[0].ts;
-
-	map_init(&sets.by_bytes);
-	buf_reset(text);
-	buf_reset(table);
-	for (size_t i = 0; i < n; i++) {
-		buf_add(text, e[i].line);
-		buf_svarint(table, (int64_t)((uint64_t)e[i].ts - (uint64_t)prev));
-		prev = e[i].ts;
-		buf_varint(table, e[i].line.n);
-		buf_varint(table, set_number(&sets, e[i].meta));
-	}
-	buf_varint(table, sets.n);
-	for (size_t i = 0; i < sets.n; i++)
-		buf_lenslice(table, sets.v[i]);
-	map_fini(&sets.by_bytes);
-	free(sets.v);
-
-	b->n_entries = (uint32_t)n;
-	b->first_ts = e[0].ts;
-	b->last_ts = e[n - 1].ts;
-	b->text_raw = (uint32_t)text->n;
-	b->table_raw = (uint32_t)table->n;
-	size_t at = out->n;
-	b->text_comp = compress(buf_slice(text), effort, out);
-	b->text_sum = hash64_seed(slice_of(out->p + at, b->text_comp), seed);
-	at = out->n;
-	b->table_comp = compress(buf_slice(table), effort, out);
-	b->table_sum = hash64_seed(slice_of(out->p + at, b->table_comp), seed);
-}
-
-static void write_header(const struct chunk_info *info, const struct chunk_block *b, size_t n_blocks,
-			 uint64_t seed, uint8_t codec, struct buf *out)
-{
-	size_t start = out->n;
-
-	buf_append(out, MAGIC, 4);
-	buf_putc(out, (char)codec);
-	buf_varint(out, info->n_entries);
-	buf_svarint(out, info->first_ts);
-	buf_varint(out, (uint64_t)info->last_ts - (uint64_t)info->first_ts);
-	buf_varint(out, info->raw_bytes);
-	buf_varint(out, n_blocks);
-	for (size_t i = 0; i < n_blocks; i++) {
-		buf_varint(out, b[i].n_entries);
-		buf_varint(out, (uint64_t)b[i].first_ts - (uint64_t)info->first_ts);
-		buf_varint(out, (uint64_t)b[i].last_ts - (uint64_t)b[i].first_ts);
-		buf_varint(out, b[i].text_raw);
-		buf_varint(out, b[i].text_comp);
-		buf_varint(out, b[i].table_raw);
-		buf_varint(out, b[i].table_comp);
-		buf_u64le(out, b[i].text_sum);
-		buf_u64le(out, b[i].table_sum);
-	}
-	buf_u64le(out, hash64_seed(slice_of(out->p + start, out->n - start), seed));
-}
-
-static void rows_encode(const struct chunk_entry *e, size_t n, uint64_t seed, int effort, struct buf *out,
-			struct chunk_info *info)
-{
-	struct buf text, table, blocks;
-	struct chunk_block *b = xcalloc(n, sizeof(*b));
-	size_t n_blocks = 0;
-
-	assert(n > 0 && n <= UINT32_MAX);
-	buf_init(&text);
-	buf_init(&table);
-	buf_init(&blocks);
-	*info = (struct chunk_info){ .first_ts = e[0].ts, .last_ts = e[n - 1].ts, .n_entries = (uint32_t)n };
-	for (size_t i = 0; i < n; i++) {
-		assert(i == 0 || e[i].ts >= e[i - 1].ts);
-		info->raw_bytes += e[i].line.n + e[i].meta.n;
-	}
-	for (size_t from = 0, to; from < n; from = to) {
-		to = block_end(e, n, from);
-		encode_block(e + from, to - from, seed, effort, &text, &table, &blocks, &b[n_blocks++]);
-	}
-	size_t start = out->n;
-	write_header(info, b, n_blocks, seed, chunk_codec_rows.number, out);
-	info->header_bytes = (uint32_t)(out->n - start);
-	buf_add(out, buf_slice(&blocks));
-	info->total_bytes = out->n - start;
-	free(b);
-	buf_fini(&text);
-	buf_fini(&table);
-	buf_fini(&blocks);
-}
-
-/* ---- reading -------------------------------------------------------------------------------------------------- */
-
-static int corrupt(struct err *err, const char *what)
-{
-	return err_set(err, ERR_CORRUPT, "chunk: %s", what);
-}
-
-int chunk_header_parse(struct slice bytes, uint64_t seed, struct chunk_header *out, struct err *err)
-{
-	struct chunk_header h = { .seed = seed };
-	uint64_t sum, off, n_entries = 0;
-
-	if (bytes.n < 16 || memcmp(bytes.p, MAGIC, 4) != 0)
-		return corrupt(err, "no chunk header here");
-	memcpy(&sum, bytes.p + bytes.n - 8, 8);
-	if (sum != hash64_seed(slice_sub(bytes, 0, bytes.n - 8), seed))
-		return corrupt(err, "bad header checksum");
-	struct cursor c = cursor_of(slice_sub(bytes, 4, bytes.n - 12));
-	h.codec = cursor_u8(&c);
-	h.info.n_entries = (uint32_t)cursor_varint(&c);
-	h.info.first_ts = cursor_svarint(&c);
-	h.info.last_ts = (int64_t)((uint64_t)h.info.first_ts + cursor_varint(&c));
-	h.info.raw_bytes = cursor_varint(&c);
-	uint64_t n_blocks = cursor_varint(&c);
-	if (c.bad || n_blocks == 0 || n_blocks > cursor_left(&c) / 23)
-		return corrupt(err, "impossible header");
-	if (chunk_codec_find(h.codec) == NULL)
-		return err_set(err, ERR_CORRUPT, "chunk: codec %u is not known to this version", h.codec);
-	h.n_blocks = (uint32_t)n_blocks;
-	h.block = xcalloc(n_blocks, sizeof(*h.block));
-	off = bytes.n;
-	for (size_t i = 0; i < n_blocks; i++) {
-		struct chunk_block *b = &h.block[i];
-
-		b->first_entry = (uint32_t)n_entries;
-		b->n_entries = (uint32_t)cursor_varint(&c);
-		b->first_ts = (int64_t)((uint64_t)h.info.first_ts + cursor_varint(&c));
-		b->last_ts = (int64_t)((uint64_t)b->first_ts + cursor_varint(&c));
-		uint64_t size[4];
-		for (int k = 0; k < 4; k++) {
-			size[k] = cursor_varint(&c);
-			if (size[k] > MAX_SECTION)
-				c.bad = true;
-		}
-		b->text_raw = (uint32_t)size[0];
-		b->text_comp = (uint32_t)size[1];
-		b->table_raw = (uint32_t)size[2];
-		b->table_comp = (uint32_t)size[3];
-		b->text_sum = cursor_u64le(&c);
-		b->table_sum = cursor_u64le(&c);
-		b->off = off;
-		off += (uint64_t)b->text_comp + b->table_comp;
-		n_entries += b->n_entries;
-		if (b->n_entries == 0 || b->n_entries > b->table_raw || b->last_ts < b->first_ts)
-			c.bad = true;
-	}
-	h.info.header_bytes = (uint32_t)bytes.n;
-	h.info.total_bytes = off;
-	if (c.bad || cursor_left(&c) != 0 || n_entries != h.info.n_entries) {
-		chunk_header_fini(&h);
-		return corrupt(err, "impossible block table");
-	}
-	*out = h;
-	return 0;
-}
-
-/* Reads, verifies and decompresses one section into `to`. */
-static int read_section(struct chunk_source src, uint64_t off, uint32_t comp, uint32_t raw, uint64_t sum,
-			uint64_t seed, struct chunk_scratch *s, struct buf *to, struct err *err)
-{
-	buf_reset(&s->comp);
-	buf_reserve(&s->comp, (size_t)comp + 1);
-	if (src.read(src.arg, off, comp, s->comp.p, err) == -1)
-		return -1;
-	if (hash64_seed(slice_of(s->comp.p, comp), seed) != sum)
-		return corrupt(err, "bad section checksum");
-	buf_reset(to);
-	buf_reserve(to, (size_t)raw + 1);
-	if (raw == 0 && comp <= 1)
-		return 0;
-	if (LZ4_decompress_safe(s->comp.p, to->p, (int)comp, (int)raw) != (int)raw)
-		return corrupt(err, "section does not decompress to its size");
-	to->n = raw;
-	return 0;
-}
-
-static int load_text(const struct chunk_header *h, size_t i, struct chunk_source src, struct chunk_scratch *s,
-		     struct err *err)
-{
-	const struct chunk_block *b = &h->block[i];
-
-	if (s->text.n > 0)
-		return 0;
-	return read_section(src, b->off, b->text_comp, b->text_raw, b->text_sum, h->seed, s, &s->text, err);
-}
-
-static int rows_may_match(const struct chunk_header *h, size_t i, struct chunk_source src,
-			  const struct slice *needles, size_t n_needles, struct chunk_scratch *s,
-			  struct err *err)
-{
-	if (n_needles == 0)
-		return 1;
-	if (load_text(h, i, src, s, err) == -1)
-		return -1;
-	for (size_t k = 0; k < n_needles; k++)
-		if (slice_find(buf_slice(&s->text), needles[k]) == SLICE_NONE)
-			return 0;
-	return 1;
-}
-
-static void scratch_reserve(struct chunk_scratch *s, size_t n)
-{
-	if (s->cap >= n)
-		return;
-	s->cap = n;
-	s->ts = xrealloc(s->ts, n * sizeof(*s->ts));
-	s->line = xrealloc(s->line, n * sizeof(*s->line));
-	s->meta = xrealloc(s->meta, n * sizeof(*s->meta));
-}
-
-static int parse_table(const struct chunk_header *h, const struct chunk_block *b, bool with_lines,
-		       struct chunk_scratch *s, struct err *err)
-{
-	struct cursor c = cursor_of(buf_slice(&s->table));
-	int64_t ts = b->first_ts;
-	uint64_t at = 0;
-
-	scratch_reserve(s, b->n_entries);
-	for (size_t i = 0; i < b->n_entries; i++) {
-		ts = (int64_t)((uint64_t)ts + (uint64_t)cursor_svarint(&c));
-		uint64_t len = cursor_varint(&c), set = cursor_varint(&c);
-
-		if (len > b->text_raw - at || set >= b->n_entries || ts < b->first_ts || ts > b->last_ts)
-			return corrupt(err, "entry outside its block");
-		s->ts[i] = ts;
-		s->meta[i] = (uint32_t)set;
-		s->line[i] = slice_of(with_lines ? s->text.p + at : NULL, len);
-		at += len;
-	}
-	uint64_t n_sets = cursor_varint(&c);
-	if (c.bad || at != b->text_raw || n_sets > b->n_entries)
-		return corrupt(err, "table does not add up");
-	if (s->cap_metas < n_sets) {
-		s->cap_metas = n_sets;
-		s->metas = xrealloc(s->metas, n_sets * sizeof(*s->metas));
-	}
-	for (size_t i = 0; i < n_sets; i++)
-		s->metas[i] = cursor_lenslice(&c);
-	for (size_t i = 0; i < b->n_entries; i++)
-		if (s->meta[i] >= n_sets)
-			return corrupt(err, "metadata set out of range");
-	if (c.bad || cursor_left(&c) != 0)
-		return corrupt(err, "table does not add up");
-	s->n = b->n_entries;
-	s->n_metas = n_sets;
-	(void)h;
-	return 0;
-}
-
-static int rows_read(const struct chunk_header *h, size_t i, struct chunk_source src, bool with_lines,
-		     struct chunk_scratch *s, struct err *err)
-{
-	const struct chunk_block *b = &h->block[i];
-
-	if (with_lines && load_text(h, i, src, s, err) == -1)
-		return -1;
-	if (read_section(src, b->off + b->text_comp, b->table_comp, b->table_raw, b->table_sum, h->seed, s,
-			 &s->table, err) == -1)
-		return -1;
-	return parse_table(h, b, with_lines, s, err);
-}
-
-const struct chunk_codec chunk_codec_rows = { 1, "rows", rows_encode, rows_may_match, rows_read };

@@ -60,6 +60,8 @@ struct chunk_scratch {
 	uint32_t *meta;
 	struct slice *metas;
 	size_t n, cap, n_metas, cap_metas;
+	uint64_t metas_key; /* as entry_block.metas_key */
+	struct columns *columns; /* codec 2: the block's columns; the bytes of lines and metas stand there */
 };
 
 /* How the bytes of a chunk are fetched: all of [off, off+n) into p, or -1. */
@@ -81,7 +83,7 @@ struct chunk_codec {
 			       const struct slice *needles, size_t n_needles, struct chunk_scratch *s,
 			       struct err *err);
 	/* Fills ts, line, meta, metas of the scratch. with_lines false: line[].p is NULL, line[].n right. After block_may_match of the
-	 * same block its work is not done again. -1: ERR_CORRUPT (this block only) or ERR_IO. */
+	 * same block its work is not done again, and entries that lack a needle may be left out. -1: ERR_CORRUPT (this block only) or ERR_IO. */
 	int (*block_read)(const struct chunk_header *h, size_t i, struct chunk_source src, bool with_lines,
 			  struct chunk_scratch *s, struct err *err);
 };

@@ -62,6 +62,7 @@ enum {
 	COLUMNS_MAX_SLOTS = 1024,      /* of a template */
 	COLUMNS_MAX_VALUES = 65536,    /* of a dictionary */
 	COLUMNS_MAX_DEPTH = 4,
+	COLUMNS_MAX_SKELETON = 4 << 20, /* raw; a chunk that would need more is written by codec 1 */
 	COLUMNS_FLAG_EXCEPTIONS = 1,
 	COLUMNS_FLAG_DICT_SECTION = 2,
 	COLUMNS_INLINE_DICT_BYTES = 1024, /* larger dictionaries get a section */

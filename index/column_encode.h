@@ -27,15 +27,16 @@ void column_encoder_free(struct column_encoder *e);
 
 /* Decides what the column is. COLUMN_TEXT: nothing typed fits and it is no small dictionary: the caller may try templates. The choice is
  * kept in the encoder for the column_encode that follows. *cost: about how many bytes the column will take. */
-enum column_kind column_choose(struct column_encoder *e, const struct column_frame *f, const struct column_values *v,
-			       size_t *cost);
+enum column_kind column_choose(struct column_encoder *e, const struct column_frame *f,
+			       const struct column_values *v, size_t *cost);
 /* Appends the descriptor of the column chosen last, and its sections. */
 void column_encode(struct column_encoder *e, const struct column_frame *f, const struct column_values *v,
 		   struct buf *descriptor, struct buf *sections);
 /* Descriptor's tail and sections of a TEMPLATES column, whose head (kind, flags, templates) the caller wrote. */
-void column_encode_ids(struct column_encoder *e, const struct column_frame *f, const uint32_t *entry, const uint32_t *id,
-		       size_t n, struct buf *descriptor, struct buf *sections);
+void column_encode_ids(struct column_encoder *e, const struct column_frame *f, const uint32_t *entry,
+		       const uint32_t *id, size_t n, struct buf *descriptor, struct buf *sections);
 /* Appends one section and its reference. */
-void column_section(const struct column_frame *f, struct slice raw, struct buf *reference, struct buf *sections);
+void column_section(struct column_encoder *e, const struct column_frame *f, struct slice raw,
+		    struct buf *reference, struct buf *sections);
 
 #endif

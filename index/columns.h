@@ -47,7 +47,7 @@ enum slot_class {
 	SLOT_JSON_NUMBER,
 	SLOT_JSON_BOOL,
 	SLOT_JSON_ARRAY,
-	SLOT_BARE,   /* a logfmt value without quotes: no space, '"' or '=' in it; not empty */
+	SLOT_BARE,   /* a logfmt value without quotes: no byte up to 0x20, no '"' or '=' in it; not empty */
 	SLOT_QUOTED, /* a logfmt value between quotes; escapes are as logfmt has them */
 	SLOT_N
 };

@@ -15,10 +15,10 @@ static const int64_t widths[] = { 60, 300, 3600 };
 
 enum {
 	MAX_WIDTH = 24 * 3600,
-	/* Counts may be so large, and the chunk's size divided by that in addition. Only chunks of a stream that logs a line
-	 * every few seconds come near it. */
+	/* Counts may be so large, and the raw bytes that they save reading divided by that in addition. Only chunks of a stream
+	 * that logs a line every few seconds come near it. */
 	SMALL_BYTES = 256,
-	SHARE = 128,
+	SHARE = 1024,
 	SHORT_META = 32, /* about a detected_level alone */
 };
 
@@ -248,11 +248,11 @@ static void put_payload(const struct builder *b, int64_t width, struct buf *out)
 	put_rows(b, out);
 }
 
-/* The narrowest width whose counts are small beside the chunk. */
+/* The narrowest width whose counts are small beside what they count. */
 static void put_smallest(struct builder *b, const struct chunk_info *info, uint64_t seed, struct buf *out)
 {
 	size_t start = out->n, at = start + COUNTS_HEADER_BYTES;
-	uint64_t allowed = MIN(SMALL_BYTES + info->total_bytes / SHARE, (uint64_t)COUNTS_MAX_BYTES);
+	uint64_t allowed = MIN(SMALL_BYTES + info->raw_bytes / SHARE, (uint64_t)COUNTS_MAX_BYTES);
 
 	for (size_t i = 0; i < ARRAY_LEN(widths); i++) {
 		if (i > 0)
@@ -285,6 +285,17 @@ void counts_build(const struct chunk_entry *e, size_t n, const struct chunk_info
 	if (count(&b, e, n))
 		put_smallest(&b, info, seed, out);
 	vec_fini(&b.rows);
+}
+
+void counts_place(char *p, size_t n, uint64_t from, uint64_t to)
+{
+	struct slice payload = slice_from(slice_of(p, n), COUNTS_HEADER_BYTES);
+	uint64_t sum;
+
+	if (n < COUNTS_HEADER_BYTES || counts_header(p, &sum) != payload.n || sum != hash64_seed(payload, from))
+		return;
+	sum = hash64_seed(payload, to);
+	memcpy(p + COUNTS_HEADER_BYTES - sizeof(sum), &sum, sizeof(sum));
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
  *	the chunk's first entry), then per kind varint entries, and if there are any, varint bytes of lines
  *
  * Bucket k holds k * width < ts <= (k + 1) * width, as windows of range aggregations do. A chunk whose counts would be large
- * beside itself is counted by wider buckets, or not at all. */
+ * beside its raw bytes is counted by wider buckets, or not at all. */
 #ifndef INDEX_COUNTS_H
 #define INDEX_COUNTS_H
 
@@ -33,6 +33,9 @@ enum {
 /* Header and payload of the chunk of these entries (sorted by time, as for chunk_codec.encode), or nothing. */
 void counts_build(const struct chunk_entry *e, size_t n, const struct chunk_info *info, uint64_t seed,
 		  struct buf *out);
+
+/* What counts_build made of a chunk with seed `from` is to stand by one with seed `to`. Damaged bytes stay so. */
+void counts_place(char *p, size_t n, uint64_t from, uint64_t to);
 
 /* Decoded. Zero it first; buffers are reused. */
 struct counts {

@@ -77,30 +77,36 @@ bool keep_must_stop(struct store *s)
 	return stop;
 }
 
+/* Merges what there is to merge in one day; a day in which nothing changed since the last look is not opened again. */
+static int merge_day(struct store *s, struct partition *p, bool eager, struct err *err)
+{
+	bool quiet = clock_mono_ns() - atomic_load(&p->last_publish_mono_ns) > QUIET_NS, did = true;
+	_Atomic uint64_t *looked = eager || quiet ? &p->looked_eagerly : &p->looked;
+	uint64_t version = 0;
+
+	while (did && !keep_must_stop(s)) {
+		version = atomic_load(&p->version) + 1;
+		if (!eager && atomic_load(looked) == version)
+			return 0;
+		if (merge_partition(s, p, eager || quiet, &did, err) == -1) {
+			log_warn("segments could not be merged", KV("dir", p->dir), KV("error", err->msg));
+			return -1;
+		}
+	}
+	if (!did)
+		atomic_store(looked, version);
+	return 0;
+}
+
 static int merge_all(struct store *s, bool eager, struct err *err)
 {
 	size_t n;
 	struct partition **p = store_partitions(s, (struct slice){ NULL, 0 }, TIMERANGE_ALL, &n);
 	int rc = 0;
 
-	for (size_t i = 0; i < n && !atomic_load(&s->disk_low); i++) {
-		bool quiet = clock_mono_ns() - atomic_load(&p[i]->last_publish_mono_ns) > QUIET_NS,
-		     did = true;
-
-		/* A quiet day in which nothing was left to merge is not opened again for a look. */
-		if (!eager && !atomic_load(&p[i]->maybe_mergeable))
-			continue;
-		while (did && !keep_must_stop(s)) {
-			if (merge_partition(s, p[i], eager || quiet, &did, err) == -1) {
-				log_warn("segments could not be merged", KV("dir", p[i]->dir),
-					 KV("error", err->msg));
-				rc = -1;
-				break;
-			}
-		}
-		if (!did && (eager || quiet))
-			atomic_store(&p[i]->maybe_mergeable, false);
-	}
+	for (size_t i = 0; i < n && !atomic_load(&s->disk_low); i++)
+		if (merge_day(s, p[i], eager, err) == -1)
+			rc = -1;
 	store_partitions_release(p, n);
 	return rc;
 }

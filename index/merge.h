@@ -8,12 +8,13 @@
 struct merge_set {
 	uint64_t *ids;		  /* of the segments, by rank */
 	struct segment **segment; /* references, by rank */
+	uint64_t *trace_keys;	  /* of their filters, by rank */
 	size_t n;
 	/* What the new segment's footer says it replaces: ids, and what these replaced themselves where the file is still
 	 * there (somebody reads it, or it could not be removed). Else a crash might leave a file that nothing explains, and
 	 * rebuilding the index would bring back what was removed from its successor. */
 	VEC(uint64_t) replaces;
-	VEC(struct chunk_row) rows; /* sorted by stream, segment rank, time */
+	VEC(struct chunk_row) rows; /* sorted by stream, time, segment rank */
 	VEC(struct slice) labels;   /* of the streams in rows, in that order */
 	struct arena arena;
 	uint64_t wal_first, wal_last;

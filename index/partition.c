@@ -81,6 +81,14 @@ static int load_meta(struct partition *p, int64_t bucket_ns, struct err *err)
 	return 0;
 }
 
+/* No two indexes of a process have the same. */
+static uint64_t next_uid(void)
+{
+	static _Atomic uint64_t last;
+
+	return atomic_fetch_add(&last, 1) + 1;
+}
+
 int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool create,
 		   const struct trace_keys *keys, int64_t bucket_ns, struct partition **out, struct err *err)
 {
@@ -97,6 +105,7 @@ int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool 
 	p->data_dir = xstrdup(data_dir);
 	p->day = day;
 	p->keys = keys;
+	p->uid = next_uid();
 	atomic_store(&p->refs, 1);
 	atomic_store(&p->bloom_fd, -1);
 	pthread_mutex_init(&p->merge_lock, NULL);
@@ -111,7 +120,6 @@ int partition_open(const char *data_dir, struct slice tenant, int64_t day, bool 
 		goto fail;
 	atomic_store(&p->last_used_mono_ns, clock_mono_ns());
 	atomic_store(&p->last_publish_mono_ns, clock_mono_ns());
-	atomic_store(&p->maybe_mergeable, true);
 	*out = p;
 	return 0;
 fail:
@@ -181,6 +189,8 @@ int partition_mend(struct partition *p, struct err *err)
 	    load_meta(p, p->bucket_ns, err) == -1)
 		goto out;
 	p->in_doubt.n = 0; /* they were taken in */
+	p->uid = next_uid();
+	atomic_fetch_add(&p->version, 1);
 	atomic_store(&p->index_damaged, false);
 	rc = 0;
 out:
@@ -247,25 +257,36 @@ int partition_read_begin(struct partition *p, struct partition_reader *r, struct
 		return err_set(err, ERR_NOT_FOUND, "%s was dropped", p->dir);
 	}
 	atomic_store(&p->last_used_mono_ns, clock_mono_ns());
-	pthread_mutex_lock(&p->lock);
-	if (p->idle_readers.n > 0)
-		r->sql = p->idle_readers.v[--p->idle_readers.n];
-	pthread_mutex_unlock(&p->lock);
-	if (r->sql == NULL) {
-		char *path = index_path(p->dir);
-
-		sql_open(path, false, false, &r->sql, err);
-		free(path);
-	}
-	if (r->sql == NULL || sql_exec(r->sql, "BEGIN", err) == -1) {
-		sql_close(r->sql);
-		pthread_rwlock_unlock(&p->segments_lock);
-		return -1;
-	}
 	return 0;
 }
 
-void partition_read_end(struct partition_reader *r)
+int partition_reader_sql(struct partition_reader *r, struct err *err)
+{
+	struct partition *p = r->p;
+	struct sql *sql = NULL;
+
+	if (r->sql != NULL)
+		return 0;
+	r->version = atomic_load(&p->version);
+	pthread_mutex_lock(&p->lock);
+	if (p->idle_readers.n > 0)
+		sql = p->idle_readers.v[--p->idle_readers.n];
+	pthread_mutex_unlock(&p->lock);
+	if (sql == NULL) {
+		char *path = index_path(p->dir);
+
+		sql_open(path, false, false, &sql, err);
+		free(path);
+	}
+	if (sql == NULL || sql_exec(sql, "BEGIN", err) == -1) {
+		sql_close(sql);
+		return -1;
+	}
+	r->sql = sql;
+	return 0;
+}
+
+static void end_sql(struct partition_reader *r)
 {
 	struct err ignored;
 
@@ -278,6 +299,12 @@ void partition_read_end(struct partition_reader *r)
 		vec_push(&r->p->idle_readers, TAKE(r->sql));
 	pthread_mutex_unlock(&r->p->lock);
 	sql_close(r->sql);
+}
+
+void partition_read_end(struct partition_reader *r)
+{
+	if (r->sql != NULL)
+		end_sql(r);
 	pthread_rwlock_unlock(&r->p->segments_lock);
 }
 
@@ -907,16 +934,18 @@ int partition_publish(struct partition *p, struct publish *pub, struct err *err)
 	}
 	if (sql_exec(sql, "COMMIT", err) == -1) {
 		sql_exec(sql, "ROLLBACK", &ignored);
+		atomic_fetch_add(&p->version, 1);
 		pub->in_doubt = true;
 		doubt(p, pub->summary.id);
 		return -1;
 	}
+	/* Before a segment is retired or a head let go: until then the old set is as good as the new one. */
+	atomic_fetch_add(&p->version, 1);
 	settle_doubts(p);
 	if (pub->wal_pos != 0) {
 		atomic_store(&p->wal_pos, pub->wal_pos);
 		atomic_store(&p->last_publish_mono_ns, clock_mono_ns());
 	}
-	atomic_store(&p->maybe_mergeable, true);
 	if (pub->n_replaces > 0)
 		retire_segments(p, pub->replaces, pub->n_replaces);
 	return 0;

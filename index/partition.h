@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include "base/cache.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "index/segment.h"
@@ -38,12 +39,15 @@ struct partition {
 	_Atomic uint64_t wal_pos;      /* entries of WAL files <= this are in segments */
 	_Atomic uint64_t bloom_blocks; /* > 0: trace.bloom is complete */
 	_Atomic int bloom_fd;
-	_Atomic bool maybe_mergeable; /* published to since a quiet look found nothing to merge */
+	_Atomic uint64_t looked, looked_eagerly; /* the keeper's: version + 1 in which it found nothing to merge */
 	_Atomic bool dropped;	      /* retention removed the folder */
 	_Atomic bool merge_blocked;   /* a damaged block was met: merging again would only fail again */
 	_Atomic bool other_keys;      /* tokens of other trace keys than today's: its index is not asked */
 	_Atomic bool index_damaged;   /* to be made anew: partition_mend */
 	_Atomic uint64_t n_missing;   /* segments that could not be opened */
+	struct cache *cache;	      /* the store's, of what catalog.c reads; borrowed, may be NULL */
+	uint64_t uid;		      /* names the index in the cache; another one once the index is made anew */
+	_Atomic uint64_t version;     /* of the set of segments: goes up once a change of it is committed */
 	VEC(uint64_t) in_doubt;	      /* under write_lock: see partition_publish */
 	uint64_t
 		retained_stage; /* the keeper's: which rules of retention it was looked through for, and when */
@@ -75,9 +79,12 @@ void partition_close_idle(struct partition *p); /* closes its SQLite handles and
 /* ---- reading */
 struct partition_reader {
 	struct partition *p;
-	struct sql *sql;
+	struct sql *sql;  /* NULL until partition_reader_sql */
+	uint64_t version; /* what SQLite shows is of this version, or newer */
 };
+/* ERR_NOT_FOUND: dropped. What a version names that was read between begin and end can be opened until then. */
 int partition_read_begin(struct partition *p, struct partition_reader *r, struct err *err);
+int partition_reader_sql(struct partition_reader *r, struct err *err); /* one snapshot until the end */
 void partition_read_end(struct partition_reader *r);
 /* A reference, or NULL (counted, logged) if the file is missing or unreadable. Between begin and end only. */
 struct segment *partition_segment(struct partition *p, uint64_t id);

@@ -1,6 +1,7 @@
 /* Reads units. A unit with one clean source yields its blocks as they stand (a head run without any copy, a chunk block
  * as decoded); any other unit is gathered, sorted, rid of duplicates and yielded as one block. */
 #include "index/snapshot.h"
+#include "index/column_read.h"
 #include "base/log.h"
 #include "index/counts.h"
 #include "index/sorted.h"
@@ -12,6 +13,7 @@ struct open_chunk {
 	struct chunk_header h;
 	const struct chunk_codec *codec;
 	struct segment_reader_arg arg;
+	struct slice sealed; /* p NULL: in the segment */
 };
 
 struct reader {
@@ -28,6 +30,7 @@ struct reader {
 	/* gathered */
 	VEC(struct chunk_scratch) scratches;
 	size_t n_scratches;
+	VEC(struct chunk_header) headers; /* of their chunks: what was decoded may stand there */
 	struct sorted sorted;
 	int64_t *ts;
 	struct slice *line;
@@ -53,6 +56,8 @@ static void close_chunk(struct reader *r)
 	if (r->chunk_open)
 		chunk_header_fini(&r->chunk.h);
 	r->chunk_open = false;
+	while (r->headers.n > 0)
+		chunk_header_fini(&r->headers.v[--r->headers.n]);
 }
 
 void reader_free(struct reader *r)
@@ -64,6 +69,7 @@ void reader_free(struct reader *r)
 	for (size_t i = 0; i < r->scratches.n; i++)
 		chunk_scratch_fini(&r->scratches.v[i]);
 	vec_fini(&r->scratches);
+	vec_fini(&r->headers);
 	sorted_fini(&r->sorted);
 	vec_fini(&r->metas);
 	counts_fini(&r->counts);
@@ -74,8 +80,22 @@ void reader_free(struct reader *r)
 	free(r);
 }
 
+/* What was decoded of columns since the last time; they count for themselves, since callers decode them, too. */
+static void count_columns(struct reader *r, struct columns *c)
+{
+	if (c == NULL)
+		return;
+	r->stats.columns_decoded += c->count.columns_decoded;
+	r->stats.lines_rebuilt += c->count.lines_rebuilt;
+	r->stats.bytes_compressed += c->count.bytes_stored;
+	r->stats.bytes_decompressed += c->count.bytes_raw;
+	c->count = (struct column_counts){ 0 };
+}
+
 const struct read_stats *reader_stats(const struct reader *r)
 {
+	/* A reader belongs to one thread, and to bring its figures up to date changes nothing else. */
+	count_columns((struct reader *)(uintptr_t)r, r->scratch.columns);
 	return &r->stats;
 }
 
@@ -110,8 +130,35 @@ static int note_damage(struct reader *r, struct err *err)
 	return 0;
 }
 
+/* chunk_source.read of a chunk in memory. */
+static int read_sealed(void *arg, uint64_t off, size_t n, void *p, struct err *err)
+{
+	const struct slice *chunk = arg;
+
+	if (off > chunk->n || n > chunk->n - off)
+		return err_set(err, ERR_CORRUPT, "chunk in memory: a section outside of it");
+	if (n > 0)
+		memcpy(p, chunk->p + off, n);
+	return 0;
+}
+
+static struct chunk_source source_of(struct open_chunk *c)
+{
+	if (c->sealed.p != NULL)
+		return (struct chunk_source){ read_sealed, &c->sealed };
+	return (struct chunk_source){ segment_read, &c->arg };
+}
+
 static int open_chunk(struct open_chunk *c, const struct source *s, struct err *err)
 {
+	if (s->sealed != NULL) {
+		c->sealed = s->sealed->chunk;
+		if (chunk_header_parse(slice_sub(c->sealed, 0, s->header_bytes), HEAD_SEED, &c->h, err) == -1)
+			return -1;
+		c->codec = chunk_codec_find(c->h.codec);
+		return 0;
+	}
+	c->sealed = (struct slice){ NULL, 0 };
 	if (segment_chunk_header(s->segment, s->off, s->header_bytes, &c->h, err) == -1)
 		return -1;
 	c->codec = chunk_codec_find(c->h.codec);
@@ -129,13 +176,41 @@ static bool wanted(const struct reader *r, const struct source *s, const struct 
 	return s->n_windows == 0;
 }
 
-/* 1: decoded into the scratch, 0: not needed or damaged, -1: error. */
+/* Could the chunk hold what the query looks for, as far as its templates tell? */
+static bool templates_allow(struct reader *r, const struct open_chunk *c)
+{
+	const struct scan_hint *hint = &r->snap->hint;
+
+	for (size_t k = 0; c->h.columns != NULL && k < hint->n_needles; k++) {
+		if (!columns_chunk_may_hold(&c->h, hint->needles[k])) {
+			r->stats.chunks_skipped_by_templates++;
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Is the block handed out as columns rather than as rows? */
+static bool as_columns(const struct reader *r, const struct open_chunk *c)
+{
+	return r->snap->hint.columns && c->h.columns != NULL && !r->merged && r->eraser.set == NULL;
+}
+
+static int go_to_block(const struct open_chunk *c, size_t i, struct chunk_source src, struct chunk_scratch *scratch,
+		       struct err *err)
+{
+	if (scratch->columns == NULL)
+		scratch->columns = columns_new();
+	return columns_start(scratch->columns, &c->h, i, src, err);
+}
+
+/* 1: decoded into the scratch, or only gone to if columns are wanted; 0: not needed or damaged, -1: error. */
 static int load_block(struct reader *r, struct open_chunk *c, const struct source *s, size_t i,
 		      struct chunk_scratch *scratch, struct err *err)
 {
 	const struct scan_hint *hint = &r->snap->hint;
 	const struct chunk_block *b = &c->h.block[i];
-	struct chunk_source src = { segment_read, &c->arg };
+	struct chunk_source src = source_of(c);
 
 	if (!wanted(r, s, b)) {
 		r->stats.blocks_skipped++;
@@ -147,12 +222,15 @@ static int load_block(struct reader *r, struct open_chunk *c, const struct sourc
 	int rc = c->codec->block_may_match(&c->h, i, src, hint->needles, hint->n_needles, scratch, err);
 	r->stats.bytes_decompressed += scratch->text.n;
 	if (rc == 0) {
+		r->stats.blocks_skipped_by_templates += c->h.columns != NULL;
 		r->stats.blocks_read++;
 		r->stats.bytes_compressed += b->text_comp;
 		r->stats.lines += b->n_entries;
 	}
-	if (rc == 1 && c->codec->block_read(&c->h, i, src, with_lines, scratch, err) == -1)
+	if (rc == 1 && (as_columns(r, c) ? go_to_block(c, i, src, scratch, err) :
+					   c->codec->block_read(&c->h, i, src, with_lines, scratch, err)) == -1)
 		rc = -1;
+	count_columns(r, scratch->columns);
 	if (rc == -1)
 		return note_damage(r, err);
 	if (rc == 1) {
@@ -160,7 +238,7 @@ static int load_block(struct reader *r, struct open_chunk *c, const struct sourc
 		r->stats.bytes_compressed += (with_lines ? b->text_comp : 0) + b->table_comp;
 		r->stats.bytes_decompressed +=
 			scratch->table.n + (hint->n_needles == 0 ? scratch->text.n : 0);
-		r->stats.lines += scratch->n;
+		r->stats.lines += b->n_entries;
 	}
 	return rc;
 }
@@ -175,8 +253,12 @@ static bool cut(const struct reader *r, struct entry_block *b)
 	while (to > from && b->ts[to - 1] >= r->unit->range.end)
 		to--;
 	b->ts += from;
-	b->line += from;
-	b->meta += from;
+	if (b->columns != NULL) {
+		b->first_row += (uint32_t)from;
+	} else {
+		b->line += from;
+		b->meta += from;
+	}
 	b->n = to - from;
 	return b->n > 0;
 }
@@ -190,7 +272,7 @@ static int next_of_run(struct reader *r, struct entry_block *b)
 				   .ts = s->run->ts,
 				   .line = s->run->line,
 				   .meta = s->run->meta,
-				   .metas = s->run->metas,
+				   .metas = s->metas,
 				   .n_metas = s->n_metas };
 	r->stats.head_lines += s->n_entries;
 	r->stats.head_bytes += s->raw_bytes;
@@ -208,6 +290,10 @@ static int next_of_chunk(struct reader *r, struct entry_block *b, struct err *er
 			return note_damage(r, err);
 		}
 		r->chunk_open = true;
+		if (!templates_allow(r, &r->chunk)) {
+			r->done = true;
+			return 0;
+		}
 		r->stats.chunks_read++;
 		r->next_block = backward ? r->chunk.h.n_blocks : 0;
 	}
@@ -222,12 +308,18 @@ static int next_of_chunk(struct reader *r, struct entry_block *b, struct err *er
 			return -1;
 		if (rc == 0)
 			continue;
-		*b = (struct entry_block){ .n = r->scratch.n,
-					   .ts = r->scratch.ts,
-					   .line = r->scratch.line,
-					   .meta = r->scratch.meta,
-					   .metas = r->scratch.metas,
-					   .n_metas = r->scratch.n_metas };
+		if (as_columns(r, &r->chunk))
+			*b = (struct entry_block){ .n = columns_n_rows(r->scratch.columns),
+						   .ts = r->scratch.columns->ts,
+						   .columns = r->scratch.columns };
+		else
+			*b = (struct entry_block){ .n = r->scratch.n,
+						   .ts = r->scratch.ts,
+						   .line = r->scratch.line,
+						   .meta = r->scratch.meta,
+						   .metas = r->scratch.metas,
+						   .n_metas = r->scratch.n_metas,
+						   .metas_key = r->scratch.metas_key };
 		if (cut(r, b))
 			return 1;
 	}
@@ -258,6 +350,10 @@ static int gather_chunk(struct reader *r, const struct source *s, struct err *er
 
 	if (open_chunk(&c, s, err) == -1)
 		return note_damage(r, err);
+	if (!templates_allow(r, &c)) {
+		chunk_header_fini(&c.h);
+		return 0;
+	}
 	r->stats.chunks_read++;
 	for (size_t i = 0; i < c.h.n_blocks && rc != -1; i++) {
 		if (r->n_scratches == r->scratches.n)
@@ -275,8 +371,13 @@ static int gather_chunk(struct reader *r, const struct source *s, struct err *er
 				r->sorted.entries.v[k].order += c.h.block[i].first_entry;
 		}
 	}
-	chunk_header_fini(&c.h);
+	vec_push(&r->headers, c.h);
 	return rc == -1 ? -1 : 0;
+}
+
+static bool in_head(const struct source *s)
+{
+	return s->segment == NULL;
 }
 
 /* Sources are sorted by time in the snapshot; written order is by seq and minor. */
@@ -293,8 +394,8 @@ static void order_by_writing(struct reader *r)
 		for (size_t k = 0; k < n; k++) {
 			const struct source *b = unit_source(r, k);
 
-			if (b->seq < a->seq || (b->seq == a->seq && (b->run != NULL) < (a->run != NULL)) ||
-			    (b->seq == a->seq && (b->run != NULL) == (a->run != NULL) && b->minor < a->minor))
+			if (b->seq < a->seq || (b->seq == a->seq && in_head(b) < in_head(a)) ||
+			    (b->seq == a->seq && in_head(b) == in_head(a) && b->minor < a->minor))
 				rank[i]++;
 		}
 	}
@@ -334,7 +435,7 @@ static int next_merged(struct reader *r, struct entry_block *b, struct err *err)
 		const struct source *s = unit_source(r, i);
 
 		if (s->run != NULL) {
-			gather(r, s, s->n_entries, s->run->ts, s->run->line, s->run->meta, s->run->metas,
+			gather(r, s, s->n_entries, s->run->ts, s->run->line, s->run->meta, s->metas,
 			       s->n_metas);
 			r->stats.head_lines += s->n_entries;
 			r->stats.head_bytes += s->raw_bytes;
@@ -411,6 +512,52 @@ int reader_next(struct reader *r, struct entry_block *b, struct err *err)
 		rc = next_block(r, b, err);
 	} while (rc == 1 && r->eraser.set != NULL && !drop_erased(r, b));
 	return rc;
+}
+
+int reader_damaged(struct reader *r, struct err *err)
+{
+	return note_damage(r, err);
+}
+
+static int rows_of_columns(struct reader *r, const struct entry_block *b, const uint32_t *row, uint32_t n,
+			   struct entry_block *out, struct err *err)
+{
+	struct columns_metas metas;
+
+	make_room(r, n);
+	int rc = r->snap->hint.no_lines ? columns_row_lengths(b->columns, row, n, r->line, err) :
+					  columns_lines(b->columns, row, n, r->line, err);
+	if (rc == -1 || columns_metas(b->columns, row, n, &metas, err) == -1)
+		return -1;
+	for (uint32_t k = 0; k < n; k++)
+		r->ts[k] = b->ts[row[k] - b->first_row];
+	*out = (struct entry_block){ .n = n,
+				     .ts = r->ts,
+				     .line = r->line,
+				     .meta = metas.number,
+				     .metas = metas.v,
+				     .n_metas = metas.n,
+				     .metas_key = metas.key };
+	return 0;
+}
+
+int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries, struct entry_block *out,
+		struct err *err)
+{
+	uint32_t *row = columns_alloc(b->columns, b->n * sizeof(*row)), n = 0;
+
+	for (size_t w = 0; w < (b->n + 63) / 64; w++)
+		for (uint64_t bits = entries[w]; bits != 0; bits &= bits - 1) {
+			size_t i = w * 64 + (size_t)__builtin_ctzll(bits);
+
+			if (i < b->n)
+				row[n++] = b->first_row + (uint32_t)i;
+		}
+	struct entry_block rows = { .n = 0 };
+	if (n > 0 && rows_of_columns(r, b, row, n, &rows, err) == -1 && note_damage(r, err) == -1)
+		return -1;
+	*out = rows;
+	return 0;
 }
 
 /* ---- counts --------------------------------------------------------------------------------------------------- */

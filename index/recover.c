@@ -1,4 +1,5 @@
 /* What happens before the threads start: the lock, the format, the partitions found on disk, the log replayed. */
+#include "index/seal.h"
 #include "index/store_internal.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -85,6 +86,7 @@ static int load_day(struct store *s, struct slice tenant, const char *tenant_dir
 		store_leave_out(s, tenant, day); /* the keeper tries again */
 		return 0;
 	}
+	p->cache = s->index_cache;
 	vec_push(&s->partitions, p);
 	if (partition_remove_orphans(p, oldest_wal, &n_orphans, err) == -1)
 		log_warn("files left behind by a crash stay", KV("dir", p->dir), KV("error", err->msg));
@@ -221,6 +223,7 @@ int store_note_dropped(struct store *s, const struct partition *p, uint64_t wal_
 struct replay {
 	struct store *s;
 	struct head *head;
+	struct sealer sealer;
 	uint64_t wal_number; /* of the file being replayed */
 	struct buf dropped_text, dir;
 	VEC(struct dropped_day) dropped;
@@ -293,6 +296,9 @@ static int apply_record(void *arg, struct slice payload, struct err *err)
 		log_error("log record with a good checksum is malformed", KV("error", err->msg));
 		metric_add(r->s->m.corrupt, 1);
 	}
+	/* What is replayed takes no more memory than what comes in. */
+	while (head_seal_next(r->head, &r->sealer))
+		;
 	return 0;
 }
 
@@ -340,14 +346,15 @@ static int flush_on_the_way(struct replay *r, struct err *err)
 		return -1;
 	uint64_t done = r->head->wal_last;
 	head_unref(r->head);
-	r->head = head_new(done + 1);
+	r->head = store_new_head(r->s, done + 1);
 	r->head->find_tokens = r->s->o.keys;
 	return wal_remove_through(r->s->wal_dir, done, err);
 }
 
 int store_replay(struct store *s, struct err *err)
 {
-	struct replay r = { .s = s };
+	struct replay r = { .s = s,
+			    .sealer = { .bucket_ns = s->o.trace_bucket_ns, .account = s->encode_memory } };
 	struct wal_file *files = NULL;
 	size_t n = 0;
 	char *path = dropped_path(s);
@@ -370,7 +377,7 @@ int store_replay(struct store *s, struct err *err)
 		next = MAX(next, atomic_load(&s->partitions.v[i]->wal_pos) + 1);
 	for (size_t i = 0; i < r.dropped.n; i++)
 		next = MAX(next, r.dropped.v[i].wal_number + 1);
-	r.head = head_new(n > 0 ? files[0].number : next);
+	r.head = store_new_head(s, n > 0 ? files[0].number : next);
 	r.head->find_tokens = s->o.keys;
 	for (size_t i = 0; i < n; i++) {
 		if (replay_file(&r, &files[i], err) == -1)
@@ -394,6 +401,8 @@ int store_replay(struct store *s, struct err *err)
 	rc = 0;
 out:
 	head_unref(r.head);
+	metric_add(s->m.duplicates, r.sealer.n_duplicates);
+	sealer_fini(&r.sealer);
 	free(files);
 	free(path);
 	vec_fini(&r.dropped);

@@ -1,4 +1,5 @@
 #include "index/segment.h"
+#include "index/chunk_columns.h"
 #include "index/counts.h"
 #include "index/filter.h"
 #include "index/store.h"
@@ -26,6 +27,20 @@ void segment_path(char *out, size_t size, const char *dir, uint64_t id)
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */
+
+const struct chunk_codec *segment_codec(void)
+{
+	return &chunk_codec_columns;
+}
+
+/* That of a chunk that is there: one codec may fall back on another. */
+const struct chunk_codec *segment_piece_codec(const struct segment_piece *piece)
+{
+	const struct chunk_codec *codec = chunk_codec_find((uint8_t)piece->chunk.p[4]);
+
+	assert(codec != NULL);
+	return codec;
+}
 
 struct segment_writer {
 	int fd;
@@ -95,12 +110,37 @@ int segment_writer_chunk(struct segment_writer *w, uint32_t stream, const struct
 
 	c->stream = stream;
 	c->off = w->off;
-	chunk_codec_rows.encode(e, n, chunk_seed(w->file_id, w->off), effort, &w->buf, &c->info);
+	segment_codec()->encode(e, n, chunk_seed(w->file_id, w->off), effort, &w->buf, &c->info);
 	w->off += w->buf.n - before;
 	fuse_build(tokens, n_tokens, &w->filters);
 	c->filter_off = filter_at; /* made absolute at the end */
 	c->filter_bytes = (uint32_t)(w->filters.n - filter_at);
 	counts_build(e, n, &c->info, chunk_seed(w->file_id, c->off), &w->filters);
+	if (w->buf.n >= WRITE_BUFFER)
+		return flush_buf(w, err);
+	return 0;
+}
+
+int segment_writer_place(struct segment_writer *w, uint32_t stream, const struct segment_piece *piece,
+			 struct err *err)
+{
+	struct segment_chunk *c = vec_add(&w->chunk);
+	uint64_t seed = chunk_seed(w->file_id, w->off);
+	size_t at = w->buf.n;
+
+	assert(piece->chunk.n == piece->info.total_bytes);
+	c->stream = stream;
+	c->off = w->off;
+	c->info = piece->info;
+	buf_add(&w->buf, piece->chunk);
+	segment_piece_codec(piece)->place(w->buf.p + at, &c->info, piece->seed, seed);
+	w->off += piece->chunk.n;
+	c->filter_off = w->filters.n;
+	c->filter_bytes = (uint32_t)piece->filter.n;
+	buf_add(&w->filters, piece->filter);
+	at = w->filters.n;
+	buf_add(&w->filters, piece->counts);
+	counts_place(w->filters.p + at, piece->counts.n, piece->seed, seed);
 	if (w->buf.n >= WRITE_BUFFER)
 		return flush_buf(w, err);
 	return 0;
@@ -301,6 +341,11 @@ uint64_t segment_id(const struct segment *s)
 	return s->id;
 }
 
+uint64_t segment_file_id(const struct segment *s)
+{
+	return s->file_id;
+}
+
 int segment_read(void *arg, uint64_t off, size_t n, void *p, struct err *err)
 {
 	const struct segment_reader_arg *a = arg;
@@ -324,6 +369,11 @@ int segment_chunk_header(struct segment *s, uint64_t off, uint32_t header_bytes,
 	return rc;
 }
 
+bool segment_filter_is_sound(const struct segment *s, struct slice filter, uint64_t filter_sum)
+{
+	return filter.n >= FUSE_HEADER_BYTES && hash64_seed(filter, s->file_id) == filter_sum;
+}
+
 /* The filter's bytes, verified; NULL if they cannot be believed. */
 static char *read_filter(struct segment *s, uint64_t off, uint32_t bytes, uint64_t sum)
 {
@@ -333,7 +383,7 @@ static char *read_filter(struct segment *s, uint64_t off, uint32_t bytes, uint64
 		return NULL;
 	char *p = xmalloc(bytes);
 	if (file_pread(s->fd, p, bytes, off, &ignored) == 0 &&
-	    hash64_seed(slice_of(p, bytes), s->file_id) == sum)
+	    segment_filter_is_sound(s, slice_of(p, bytes), sum))
 		return p;
 	free(p);
 	return NULL;
@@ -347,17 +397,31 @@ bool segment_filter_is_good(struct segment *s, uint64_t off, uint32_t bytes, uin
 	return p != NULL;
 }
 
+bool segment_read_filters(struct segment *s, uint64_t off, size_t n, char *out)
+{
+	struct err ignored;
+
+	return file_pread(s->fd, out, n, off, &ignored) == 0;
+}
+
+bool segment_filter_asks(struct slice filter, const struct trace_group *groups, size_t n_groups)
+{
+	bool perhaps = true;
+
+	for (size_t g = 0; g < n_groups && perhaps; g++) {
+		perhaps = false;
+		for (size_t i = 0; i < groups[g].n && !perhaps; i++)
+			perhaps = fuse_has(filter, groups[g].token[i]);
+	}
+	return perhaps;
+}
+
 bool segment_filter_may_hold(struct segment *s, uint64_t off, uint32_t bytes, uint64_t sum,
 			     const struct trace_group *groups, size_t n_groups)
 {
 	char *p = read_filter(s, off, bytes, sum);
-	bool perhaps = true;
+	bool perhaps = p == NULL || segment_filter_asks(slice_of(p, bytes), groups, n_groups);
 
-	for (size_t g = 0; p != NULL && g < n_groups && perhaps; g++) {
-		perhaps = false;
-		for (size_t i = 0; i < groups[g].n && !perhaps; i++)
-			perhaps = fuse_has(slice_of(p, bytes), groups[g].token[i]);
-	}
 	free(p);
 	return perhaps;
 }
@@ -381,6 +445,55 @@ int segment_counts(struct segment *s, uint64_t off, uint64_t counts_off, const s
 	if (hash64_seed(slice_of(p, n), chunk_seed(s->file_id, off)) != sum)
 		return damaged(err, s, "bad checksum of counts");
 	return counts_parse(slice_of(p, n), info, out, err) == -1 ? -1 : 1;
+}
+
+/* Appends the chunk's counts as they stand, if there are any. */
+static int read_counts(struct segment *s, uint64_t off, struct buf *b, struct err *err)
+{
+	char header[COUNTS_HEADER_BYTES];
+	uint64_t sum;
+
+	if (file_pread(s->fd, header, sizeof(header), off, err) == -1)
+		return -1;
+	uint32_t n = counts_header(header, &sum);
+	if (n == 0)
+		return 0;
+	buf_append(b, header, sizeof(header));
+	if (file_pread(s->fd, buf_reserve(b, n), n, off + sizeof(header), err) == -1)
+		return -1;
+	b->n += n;
+	return 0;
+}
+
+int segment_read_piece(struct segment *s, const struct segment_chunk *c, struct buf *b, struct segment_piece *out,
+		       struct err *err)
+{
+	size_t chunk = c->info.total_bytes, filter = c->filter_bytes;
+	struct chunk_header h;
+
+	if (filter < FUSE_HEADER_BYTES || c->info.header_bytes > chunk)
+		return 0;
+	buf_reset(b);
+	buf_reserve(b, chunk + filter);
+	if (file_pread(s->fd, b->p, chunk, c->off, err) == -1 ||
+	    file_pread(s->fd, b->p + chunk, filter, c->filter_off, err) == -1)
+		return -1;
+	b->n = chunk + filter;
+	if (hash64_seed(slice_of(b->p + chunk, filter), s->file_id) != c->filter_sum)
+		return 0;
+	uint64_t seed = chunk_seed(s->file_id, c->off);
+	if (chunk_header_parse(slice_of(b->p, c->info.header_bytes), seed, &h, err) == -1)
+		return err->code == ERR_CORRUPT ? 0 : -1;
+	bool fits = h.info.total_bytes == chunk && h.info.n_entries == c->info.n_entries;
+	chunk_header_fini(&h);
+	if (!fits || read_counts(s, c->filter_off + filter, b, err) == -1)
+		return fits ? -1 : 0;
+	*out = (struct segment_piece){ .info = c->info,
+				       .seed = seed,
+				       .chunk = slice_of(b->p, chunk),
+				       .filter = slice_of(b->p + chunk, filter),
+				       .counts = slice_from(buf_slice(b), chunk + filter) };
+	return 1;
 }
 
 static int parse_footer(const struct segment *s, struct slice bytes, struct arena *a,

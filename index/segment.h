@@ -44,6 +44,7 @@ struct segment_summary {
 };
 
 /* ---- writing */
+const struct chunk_codec *segment_codec(void); /* what new chunks are written with */
 struct segment_writer;
 int segment_writer_open(const char *dir, uint64_t id, struct segment_writer **out, struct err *err);
 /* A stream's number; encoded labels are borrowed until finish. */
@@ -51,6 +52,16 @@ uint32_t segment_writer_stream(struct segment_writer *w, struct slice encoded_la
 /* tokens: trace tokens of these entries; sorted and made unique in place. */
 int segment_writer_chunk(struct segment_writer *w, uint32_t stream, const struct chunk_entry *e, size_t n,
 			 int effort, uint64_t *tokens, size_t n_tokens, struct err *err);
+/* A chunk as it stands elsewhere, encoded with that seed. The bytes may be changed. */
+struct segment_piece {
+	struct chunk_info info;
+	uint64_t seed;
+	struct slice chunk, filter, counts; /* counts may be empty */
+};
+const struct chunk_codec *segment_piece_codec(const struct segment_piece *piece);
+/* Writes the bytes of a chunk as they are, but for what depends on their place. */
+int segment_writer_place(struct segment_writer *w, uint32_t stream, const struct segment_piece *piece,
+			 struct err *err);
 const struct slice *segment_writer_streams(const struct segment_writer *w); /* encoded labels by number */
 size_t segment_writer_n_chunks(const struct segment_writer *w);
 const struct segment_chunk *segment_writer_get(const struct segment_writer *w, size_t i);
@@ -68,6 +79,7 @@ struct segment *segment_ref(struct segment *s);
 void segment_unref(struct segment *s);	   /* the last one closes, and unlinks if the segment is dead */
 void segment_mark_dead(struct segment *s); /* unlinked when nobody reads it any more */
 uint64_t segment_id(const struct segment *s);
+uint64_t segment_file_id(const struct segment *s); /* random: no two files have the same */
 int segment_chunk_header(struct segment *s, uint64_t off, uint32_t header_bytes, struct chunk_header *out,
 			 struct err *err);
 
@@ -77,11 +89,20 @@ struct segment_reader_arg {
 };
 int segment_read(void *arg /* struct segment_reader_arg */, uint64_t off, size_t n, void *p, struct err *err);
 
+/* The bytes of a chunk, its filter and its counts, for segment_writer_place; they stand in b. 1: *out is filled; 0: not
+ * fit to be copied (its header or its filter is damaged); -1: ERR_IO. */
+int segment_read_piece(struct segment *s, const struct segment_chunk *c, struct buf *b, struct segment_piece *out,
+		       struct err *err);
+
 /* Does the chunk's filter say "perhaps" for at least one token of every group? Damage counts as perhaps. */
 struct trace_group;
 bool segment_filter_may_hold(struct segment *s, uint64_t filter_off, uint32_t filter_bytes,
 			     uint64_t filter_sum, const struct trace_group *groups, size_t n_groups);
 
+/* Filters read in one go: false if they cannot be; each is to be asked for its soundness then. */
+bool segment_read_filters(struct segment *s, uint64_t off, size_t n, char *out);
+bool segment_filter_is_sound(const struct segment *s, struct slice filter, uint64_t filter_sum);
+bool segment_filter_asks(struct slice filter, const struct trace_group *groups, size_t n_groups);
 bool segment_filter_is_good(struct segment *s, uint64_t filter_off, uint32_t filter_bytes,
 			    uint64_t filter_sum);
 

@@ -4,6 +4,8 @@
 #include "index/snapshot.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "index/catalog.h"
+#include "index/filter.h"
 #include "index/store_internal.h"
 
 #include <assert.h>
@@ -12,7 +14,6 @@ enum {
 	MERGE_WHOLE_BYTES = 4 << 20, /* overlapping sources up to this size are one unit */
 	SLICE_BYTES = 1 << 20,	     /* larger ones are cut into slices of about this size */
 	ALONE_BYTES = 256 << 10,     /* what a source has to itself is a unit of its own from this size on */
-	MANY_STREAMS = 256,	     /* from here on one scan of the chunk table beats a query a stream */
 };
 
 static const struct slice own_tenant_label = { "original___tenant_id__", 22 };
@@ -104,47 +105,109 @@ static uint32_t stream_number(struct snapshot *snap, struct slice encoded)
 	return (uint32_t)snap->streams.n - 1;
 }
 
-static void add_run(struct snapshot *snap, const struct head *h, const struct head_run *run, uint64_t minor,
-		    bool want_units)
+/* Of a run or a sealed chunk of a head; NULL if there is nothing of it to read. */
+static struct source *add_head_source(struct snapshot *snap, const struct head *h, struct head_part *part, int64_t first,
+				      int64_t last, bool want_units)
 {
-	if (run->n == 0 || !timerange_meets(snap->hint.range, run->min_ts, run->max_ts))
-		return;
 	const struct erase_set *erase;
-	if (is_erased(snap, run->stream->encoded, run->min_ts, run->max_ts, &erase))
-		return;
-	uint32_t stream = stream_number(snap, run->stream->encoded);
+
+	if (!timerange_meets(snap->hint.range, first, last) ||
+	    is_erased(snap, part->stream->encoded, first, last, &erase))
+		return NULL;
+	uint32_t stream = stream_number(snap, part->stream->encoded);
 	if (!want_units)
-		return;
+		return NULL;
+	vec_push(&snap->parts, head_part_ref(part));
 	struct source *s = vec_add(&snap->sources);
-	*s = (struct source){ .stream = stream,
-			      .first = run->min_ts,
-			      .last = run->max_ts,
-			      .seq = h->wal_first,
-			      .minor = minor,
-			      .raw_bytes = run->bytes,
-			      .n_entries = run->n,
-			      .clean = run->clean,
-			      .erase = erase,
-			      .run = run,
-			      .n_metas = run->n_metas };
+	*s = (struct source){
+		.stream = stream, .first = first, .last = last, .seq = h->wal_first, .erase = erase
+	};
+	return s;
+}
+
+static void add_run(struct snapshot *snap, const struct head *h, const struct head_run *run, bool want_units)
+{
+	if (run->n == 0)
+		return;
+	struct source *s = add_head_source(snap, h, run->part, run->min_ts, run->max_ts, want_units);
+	if (s == NULL)
+		return;
+	s->minor = run->part->order << 32 | run->minor;
+	s->raw_bytes = run->bytes;
+	s->n_entries = run->n;
+	s->clean = run->clean;
+	s->run = run;
+	s->metas = run->metas;
+	s->n_metas = run->n_metas;
 	snap->stats.head_entries += run->n;
 }
 
-static uint64_t run_ordinal(const struct head_run *run)
+static void add_sealed(struct snapshot *snap, const struct head *h, struct head_part *part, bool want_units)
 {
-	uint64_t n = 0;
+	const struct chunk_info *info = &part->sealed->info;
+	struct source *s = add_head_source(snap, h, part, info->first_ts, info->last_ts, want_units);
 
-	for (const struct head_run *r = run->stream->first; r != run; r = r->next)
-		n++;
-	return n;
+	if (s == NULL)
+		return;
+	s->minor = part->order << 32 | part->minor;
+	s->raw_bytes = info->raw_bytes;
+	s->n_entries = info->n_entries;
+	s->clean = true;
+	s->sealed = part->sealed;
+	s->header_bytes = info->header_bytes;
+	snap->stats.head_entries += info->n_entries;
 }
 
-/* Runs that hold the tokens, or all streams of the tenant; what a matcher costs is not paid under the lock, for a writer
- * waits for it. Streams and runs live as long as the head; only a run's fill needs the lock. */
+static void add_part(struct snapshot *snap, const struct head *h, struct head_part *part, bool want_units)
+{
+	if (part->sealed != NULL) {
+		add_sealed(snap, h, part, want_units);
+		return;
+	}
+	for (const struct head_run *r = part->first; r != NULL; r = r->next)
+		add_run(snap, h, r, want_units);
+}
+
+/* Runs and sealed parts that hold the tokens, or all streams of the tenant; what a matcher costs is not paid under the lock,
+ * for a writer waits for it. Streams live as long as the head, runs as long as their part; only a run's fill needs the lock. */
 struct head_candidates {
 	VEC(struct head_stream *) streams;
-	VEC(struct head_run *) runs;
+	VEC(struct head_run *) runs;	 /* with a reference to their part */
+	VEC(struct head_part *) sealed; /* references */
 };
+
+static bool may_hold(const struct snapshot *snap, const struct head_sealed *c)
+{
+	if (!timerange_meets(snap->hint.range, c->info.first_ts, c->info.last_ts))
+		return false;
+	for (size_t g = 0; g < snap->hint.n_groups; g++) {
+		bool perhaps = false;
+
+		for (size_t i = 0; i < snap->hint.groups[g].n && !perhaps; i++)
+			perhaps = fuse_has(c->filter, snap->hint.groups[g].token[i]);
+		if (!perhaps)
+			return false;
+	}
+	return true;
+}
+
+static void trace_candidates(const struct snapshot *snap, const struct head *h, const struct head_tenant *t,
+			     struct head_candidates *c)
+{
+	size_t n;
+	struct head_run **runs = trace_map_find(&h->traces, snap->hint.groups, snap->hint.n_groups, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (runs[i]->part->stream->tenant != t)
+			continue;
+		head_part_ref(runs[i]->part);
+		vec_push(&c->runs, runs[i]);
+	}
+	free(runs);
+	for (size_t i = 0; i < t->sealed.n; i++)
+		if (may_hold(snap, t->sealed.v[i]->sealed))
+			vec_push(&c->sealed, head_part_ref(t->sealed.v[i]));
+}
 
 static void head_candidates(const struct snapshot *snap, struct head *h, struct slice tenant,
 			    struct head_candidates *c)
@@ -152,14 +215,7 @@ static void head_candidates(const struct snapshot *snap, struct head *h, struct 
 	pthread_rwlock_rdlock(&h->lock);
 	struct head_tenant *t = head_tenant(h, tenant);
 	if (t != NULL && snap->hint.n_groups > 0) {
-		size_t n;
-		struct head_run **runs = head_trace_runs(h, snap->hint.groups, snap->hint.n_groups, &n);
-
-		/* A run names its stream, and a stream belongs to one tenant: it must be this tenant's own. */
-		for (size_t i = 0; i < n; i++)
-			if (map_get(&t->by_labels, runs[i]->stream->encoded) == runs[i]->stream)
-				vec_push(&c->runs, runs[i]);
-		free(runs);
+		trace_candidates(snap, h, t, c);
 	} else if (t != NULL) {
 		vec_reserve(&c->streams, t->streams.n);
 		for (size_t i = 0; i < t->streams.n; i++)
@@ -172,27 +228,30 @@ static void take_head(struct snapshot *snap, struct head *h, struct slice tenant
 		      size_t n_matchers, bool want_units)
 {
 	struct head_candidates c = { 0 };
-	size_t n_streams = 0, n_runs = 0;
+	size_t n_streams = 0;
 
 	head_candidates(snap, h, tenant, &c);
 	for (size_t i = 0; i < c.streams.n; i++)
 		if (labels_match(c.streams.v[i]->encoded, m, n_matchers))
 			c.streams.v[n_streams++] = c.streams.v[i];
-	for (size_t i = 0; i < c.runs.n; i++)
-		if (labels_match(c.runs.v[i]->stream->encoded, m, n_matchers))
-			c.runs.v[n_runs++] = c.runs.v[i];
 	pthread_rwlock_rdlock(&h->lock);
-	for (size_t i = 0; i < n_streams; i++) {
-		uint64_t minor = 0;
-
-		for (const struct head_run *r = c.streams.v[i]->first; r != NULL; r = r->next)
-			add_run(snap, h, r, minor++, want_units);
-	}
-	for (size_t i = 0; i < n_runs; i++)
-		add_run(snap, h, c.runs.v[i], run_ordinal(c.runs.v[i]), want_units);
+	for (size_t i = 0; i < n_streams; i++)
+		for (size_t k = 0; k < c.streams.v[i]->parts.n; k++)
+			add_part(snap, h, c.streams.v[i]->parts.v[k], want_units);
+	for (size_t i = 0; i < c.runs.n; i++)
+		if (labels_match(c.runs.v[i]->part->stream->encoded, m, n_matchers))
+			add_run(snap, h, c.runs.v[i], want_units);
 	pthread_rwlock_unlock(&h->lock);
+	for (size_t i = 0; i < c.sealed.n; i++)
+		if (labels_match(c.sealed.v[i]->stream->encoded, m, n_matchers))
+			add_sealed(snap, h, c.sealed.v[i], want_units);
+	for (size_t i = 0; i < c.runs.n; i++)
+		head_part_unref(c.runs.v[i]->part);
+	for (size_t i = 0; i < c.sealed.n; i++)
+		head_part_unref(c.sealed.v[i]);
 	vec_fini(&c.streams);
 	vec_fini(&c.runs);
+	vec_fini(&c.sealed);
 }
 
 struct partition_take {
@@ -203,8 +262,10 @@ struct partition_take {
 	size_t n_matchers;
 	const struct timerange *window;
 	size_t n_windows;
-	struct map ids; /* 8-byte stream id -> its encoded labels; p NULL: does not match */
-	VEC(int64_t) matched;
+	struct catalog catalog;
+	/* Encoded labels by stream id, where all are in memory; p NULL: it does not match, or was not asked for yet. */
+	struct slice *labels;
+	struct map ids; /* else: 8-byte stream id -> its encoded labels; p NULL: does not match */
 	struct arena scratch;
 	bool want_units;
 	bool by_trace; /* the trace index is asked */
@@ -226,36 +287,69 @@ static int note_stream(void *arg, int64_t id, struct slice encoded)
 	struct slice *copy = arena_new(&t->scratch, struct slice);
 	*copy = arena_dup(&t->scratch, encoded);
 	*map_put(&t->ids, id_key(t, id), NULL) = copy;
-	vec_push(&t->matched, id);
 	return 0;
 }
 
-/* The encoded labels of the stream if it matches, else NULL. Asked by id: trace lookups know chunks, not streams. */
-static int match_id(struct partition_take *t, int64_t id, const struct slice **out, struct err *err)
+/* All streams that match: from memory, where they are few enough to be held there, else by the index's own search. */
+static int match_streams(struct partition_take *t, size_t *n, struct err *err)
 {
-	static const struct slice no_match = { NULL, 0 };
+	struct catalog *c = &t->catalog;
+
+	*n = 0;
+	if (c->last_stream > CATALOG_MAX_STREAMS) {
+		if (partition_reader_sql(&t->r, err) == -1 ||
+		    partition_match_streams(t->r.sql, t->m, t->n_matchers, note_stream, t, err) == -1)
+			return -1;
+		*n = t->ids.n;
+		return 0;
+	}
+	if (catalog_load_streams(c, err) == -1)
+		return -1;
+	t->labels = arena_array(&t->scratch, struct slice, (size_t)c->last_stream + 1);
+	for (int64_t id = 0; id <= c->last_stream; id++) {
+		struct slice encoded = catalog_stream(c, id);
+		bool matches = encoded.p != NULL && labels_match(encoded, t->m, t->n_matchers);
+
+		t->labels[id] = matches ? encoded : (struct slice){ NULL, 0 };
+		*n += matches;
+	}
+	return 0;
+}
+
+/* The labels of a stream that match_streams found; p NULL: it did not. */
+static struct slice matched_stream(const struct partition_take *t, int64_t id)
+{
+	const struct slice *found;
+
+	if (t->labels != NULL)
+		return id >= 0 && id <= t->catalog.last_stream ? t->labels[id] : (struct slice){ NULL, 0 };
+	found = map_get(&t->ids, slice_of(&id, sizeof(id)));
+	return found != NULL ? *found : (struct slice){ NULL, 0 };
+}
+
+/* The encoded labels of one stream if it matches, else p NULL: trace lookups know chunks, not streams. */
+static int match_id(struct partition_take *t, int64_t id, struct slice *out, struct err *err)
+{
 	bool is_new;
 	void **slot = map_put(&t->ids, id_key(t, id), &is_new);
 
 	if (is_new) {
-		sqlite3_stmt *st = sql_prepare(t->r.sql, SQL_STREAM_LABELS, err);
+		struct slice *copy = arena_zalloc(&t->scratch, sizeof(*copy));
+		sqlite3_stmt *st;
 
-		if (st == NULL)
+		*slot = copy;
+		if (partition_reader_sql(&t->r, err) == -1 ||
+		    (st = sql_prepare(t->r.sql, SQL_STREAM_LABELS, err)) == NULL)
 			return -1;
 		sqlite3_bind_int64(st, 1, id);
 		int rc = sql_step(t->r.sql, st, err);
 		if (rc == -1)
 			return -1;
-		struct slice *copy = arena_new(&t->scratch, struct slice);
 		if (rc == 1 && labels_match(sql_blob(st, 0), t->m, t->n_matchers))
 			*copy = arena_dup(&t->scratch, sql_blob(st, 0));
-		else
-			*copy = no_match;
 		sqlite3_reset(st);
-		*slot = copy;
 	}
-	const struct slice *found = *slot;
-	*out = found->p != NULL ? found : NULL;
+	*out = *(const struct slice *)*slot;
 	return 0;
 }
 
@@ -267,36 +361,24 @@ static bool meets_window(const struct timerange *w, size_t n, int64_t first, int
 	return n == 0;
 }
 
-static int add_chunk(struct partition_take *t, const struct chunk_row *row, struct slice encoded)
+/* A chunk that meets the range and whose stream matches. seg is borrowed; NULL: its file is lost. */
+static void add_chunk(struct partition_take *t, const struct chunk_row *row, struct slice encoded,
+		      struct segment *seg)
 {
 	struct snapshot *snap = t->snap;
-
-	snap->stats.chunks_considered++;
-	if (!timerange_meets(snap->hint.range, row->info.first_ts, row->info.last_ts))
-		return 0;
 	const struct erase_set *erase;
+
 	if (is_erased(snap, encoded, row->info.first_ts, row->info.last_ts, &erase))
-		return 0;
+		return;
 	if (!t->want_units) {
 		stream_number(snap, encoded);
-		return 0;
+		return;
 	}
-	if (!meets_window(t->window, t->n_windows, row->info.first_ts, row->info.last_ts)) {
-		snap->stats.chunks_skipped_by_trace++;
-		return 0;
-	}
-	struct segment *seg = partition_segment(t->p, row->segment);
 	if (seg == NULL) {
 		snap->stats.chunks_missing++;
-		return 0;
+		return;
 	}
-	if (t->by_trace && !segment_filter_may_hold(seg, row->filter_off, row->filter_bytes, row->filter_sum,
-						    snap->hint.groups, snap->hint.n_groups)) {
-		snap->stats.chunks_skipped_by_trace++;
-		segment_unref(seg);
-		return 0;
-	}
-	vec_push(&snap->segments, seg);
+	vec_push(&snap->segments, segment_ref(seg));
 	struct source *s = vec_add(&snap->sources);
 	*s = (struct source){ .stream = stream_number(snap, encoded),
 			      .first = row->info.first_ts,
@@ -313,81 +395,142 @@ static int add_chunk(struct partition_take *t, const struct chunk_row *row, stru
 			      .header_bytes = row->info.header_bytes,
 			      .window = t->window,
 			      .n_windows = t->n_windows };
+}
+
+/* The rows of segment i that may meet the range: the first *n of them, which ascend by their first times. */
+static const struct chunk_row *rows_before(const struct partition_take *t, size_t i, int64_t end, size_t *n)
+{
+	const struct chunk_row *row = catalog_rows(&t->catalog, i, n);
+	size_t lo = 0, hi = *n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (row[mid].info.first_ts < end)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*n = lo;
+	return row;
+}
+
+static int open_catalog(struct partition_take *t, struct timerange range, struct err *err)
+{
+	if (catalog_open(&t->r, range, &t->catalog, err) == -1)
+		return -1;
+	t->snap->stats.chunks_missing += t->catalog.n_damaged;
+	if (t->catalog.n_damaged > 0)
+		atomic_store(&t->p->index_damaged, true);
 	return 0;
 }
 
-/* Rows of a chunk statement; by id if the streams were not asked for beforehand. */
-static int take_rows(struct partition_take *t, sqlite3_stmt *st, bool any_stream, struct err *err)
+static void take_segment(struct partition_take *t, size_t i)
 {
-	struct chunk_row row;
-	int rc;
+	const struct timerange range = t->snap->hint.range;
+	struct segment *seg = NULL;
+	bool tried = !t->want_units;
+	size_t n;
+	const struct chunk_row *row = rows_before(t, i, range.end, &n);
 
-	for (;;) {
-		rc = partition_chunk_row(t->r.sql, st, &row, err);
-		if (rc == 2) {
-			t->snap->stats.chunks_missing++;
-			atomic_store(&t->p->index_damaged, true);
+	for (size_t k = 0; k < n; k++) {
+		struct slice encoded = matched_stream(t, row[k].stream);
+
+		if (encoded.p == NULL)
+			continue;
+		if (row[k].info.last_ts < range.start) {
+			t->snap->stats.chunks_skipped_by_time++;
 			continue;
 		}
-		if (rc != 1)
-			return rc;
-		const struct slice *encoded;
-		if (any_stream) {
-			if (match_id(t, row.stream, &encoded, err) == -1)
-				return -1;
-		} else {
-			encoded = map_get(&t->ids, slice_of(&row.stream, sizeof(row.stream)));
-		}
-		if (encoded != NULL && add_chunk(t, &row, *encoded) == -1)
-			return -1;
+		t->snap->stats.chunks_considered++;
+		if (!tried)
+			seg = partition_segment(t->p, t->catalog.segment[i].id);
+		tried = true;
+		add_chunk(t, &row[k], encoded, seg);
 	}
-}
-
-static int take_range(struct partition_take *t, struct timerange range, bool any_stream, struct err *err)
-{
-	int64_t longest = 0, from;
-	sqlite3_stmt *st;
-
-	if (sql_meta_get(t->r.sql, "longest_chunk_ns", &longest, err) == -1 ||
-	    (st = sql_prepare(t->r.sql, SQL_CHUNK_IN_RANGE, err)) == NULL)
-		return -1;
-	if (__builtin_sub_overflow(range.start, longest, &from))
-		from = INT64_MIN;
-	sqlite3_bind_null(st, 1);
-	sqlite3_bind_int64(st, 2, range.start);
-	sqlite3_bind_int64(st, 3, range.end);
-	sqlite3_bind_int64(st, 4, from);
-	return take_rows(t, st, any_stream, err);
+	segment_unref(seg);
 }
 
 static int take_streams(struct partition_take *t, struct err *err)
 {
-	if (partition_match_streams(t->r.sql, t->m, t->n_matchers, note_stream, t, err) == -1)
-		return -1;
-	if (t->matched.n == 0)
-		return 0;
-	if (t->matched.n > MANY_STREAMS)
-		return take_range(t, t->snap->hint.range, false, err);
-	for (size_t i = 0; i < t->matched.n; i++) {
-		sqlite3_stmt *st = sql_prepare(t->r.sql, SQL_CHUNK_OF_STREAM, err);
+	size_t n;
 
-		if (st == NULL)
-			return -1;
-		sqlite3_bind_int64(st, 1, t->matched.v[i]);
-		sqlite3_bind_int64(st, 2, t->snap->hint.range.start);
-		sqlite3_bind_int64(st, 3, t->snap->hint.range.end);
-		if (take_rows(t, st, false, err) == -1)
-			return -1;
-	}
+	if (open_catalog(t, t->snap->hint.range, err) == -1 || match_streams(t, &n, err) == -1)
+		return -1;
+	for (size_t i = 0; i < t->catalog.n_segments && n > 0; i++)
+		take_segment(t, i);
 	return 0;
+}
+
+/* ---- by trace ids --------------------------------------------------------------------------------------------- */
+
+/* Asked one by one, filters cost a read each; from so many on the whole segment's are read at once, and kept. */
+enum { MANY_FILTERS = 16 };
+
+static bool in_windows(const struct partition_take *t, const struct chunk_row *row)
+{
+	return timerange_meets(t->snap->hint.range, row->info.first_ts, row->info.last_ts) &&
+	       meets_window(t->window, t->n_windows, row->info.first_ts, row->info.last_ts);
+}
+
+static bool filter_says_perhaps(const struct partition_take *t, struct segment *seg, struct cache_item *filters,
+				const struct chunk_row *row)
+{
+	const struct scan_hint *h = &t->snap->hint;
+
+	if (filters != NULL)
+		return segment_filter_asks(catalog_filter(filters, row), h->groups, h->n_groups);
+	return segment_filter_may_hold(seg, row->filter_off, row->filter_bytes, row->filter_sum, h->groups,
+				       h->n_groups);
+}
+
+/* Times first, then filters, and only what is left is asked for its labels: a trace lives in few chunks. */
+static int take_segment_by_trace(struct partition_take *t, size_t i, struct timerange hull, struct err *err)
+{
+	struct snap_stats *st = &t->snap->stats;
+	size_t n, n_candidates = 0;
+	const struct chunk_row *row = rows_before(t, i, hull.end, &n);
+	struct cache_item *filters = NULL;
+	int rc = 0;
+
+	for (size_t k = 0; k < n; k++)
+		n_candidates += row[k].info.last_ts >= hull.start && in_windows(t, &row[k]);
+	if (n_candidates == 0)
+		return 0;
+	struct segment *seg = partition_segment(t->p, t->catalog.segment[i].id);
+	if (seg != NULL)
+		filters = catalog_filters(&t->catalog, i, seg, n_candidates >= MANY_FILTERS);
+	for (size_t k = 0; k < n && rc == 0; k++) {
+		struct slice encoded;
+
+		if (row[k].info.last_ts < hull.start)
+			continue;
+		st->chunks_considered++;
+		if (!in_windows(t, &row[k])) {
+			st->chunks_skipped_by_trace++;
+			continue;
+		}
+		if (seg != NULL && !filter_says_perhaps(t, seg, filters, &row[k])) {
+			st->chunks_skipped_by_filter++;
+			continue;
+		}
+		rc = match_id(t, row[k].stream, &encoded, err);
+		if (rc == 0 && encoded.p != NULL)
+			add_chunk(t, &row[k], encoded, seg);
+	}
+	cache_release(filters);
+	segment_unref(seg);
+	return rc;
 }
 
 static int take_traces(struct partition_take *t, struct err *err)
 {
 	struct timerange *w;
 	size_t n;
+	int rc = 0;
 
-	if (partition_trace_windows(&t->r, t->snap->hint.groups, t->snap->hint.n_groups, &w, &n, err) == -1)
+	if (partition_reader_sql(&t->r, err) == -1 ||
+	    partition_trace_windows(&t->r, t->snap->hint.groups, t->snap->hint.n_groups, &w, &n, err) == -1)
 		return -1;
 	struct timerange *kept = arena_array(&t->snap->arena, struct timerange, n);
 	size_t n_kept = 0;
@@ -397,10 +540,14 @@ static int take_traces(struct partition_take *t, struct err *err)
 	free(w);
 	t->window = kept;
 	t->n_windows = n_kept;
-	/* Windows are apart, but one chunk may meet several: ask for the hull if they are many, once each otherwise. */
 	if (n_kept == 0)
 		return 0;
-	return take_range(t, (struct timerange){ kept[0].start, kept[n_kept - 1].end }, true, err);
+	const struct timerange hull = { kept[0].start, kept[n_kept - 1].end };
+	if (open_catalog(t, hull, err) == -1)
+		return -1;
+	for (size_t i = 0; i < t->catalog.n_segments && rc == 0; i++)
+		rc = take_segment_by_trace(t, i, hull, err);
+	return rc;
 }
 
 /* A damaged index costs its own day, not the whole answer; the keeper makes it anew. Other errors are the caller's. */
@@ -421,17 +568,20 @@ static int take_partition(struct snapshot *snap, struct partition *p, const stru
 		.snap = snap, .p = p, .m = m, .n_matchers = n_matchers, .want_units = want_units
 	};
 	t.by_trace = snap->hint.n_groups > 0 && !atomic_load(&p->other_keys);
-	if (t.by_trace && !partition_may_hold(p, snap->hint.groups, snap->hint.n_groups))
+	if (t.by_trace && !partition_may_hold(p, snap->hint.groups, snap->hint.n_groups)) {
+		snap->stats.days_skipped_by_trace++;
 		return 0;
+	}
 	if (partition_read_begin(p, &t.r, err) == -1)
-		return atomic_load(&p->dropped) ? 0 : note_index_damage(snap, p, err);
+		return 0; /* dropped meanwhile */
 	arena_init(&t.scratch);
 	int rc = t.by_trace ? take_traces(&t, err) : take_streams(&t, err);
+	if (t.catalog.r != NULL)
+		catalog_close(&t.catalog);
 	partition_read_end(&t.r);
 	if (rc == -1)
 		rc = note_index_damage(snap, p, err);
 	map_fini(&t.ids);
-	vec_fini(&t.matched);
 	arena_fini(&t.scratch);
 	return rc;
 }
@@ -735,6 +885,15 @@ static int take_partitions(struct snapshot *snap, const struct matcher *m, size_
 	return rc;
 }
 
+/* What is read of them is held by its parts. */
+static void release_heads(struct snapshot *snap)
+{
+	for (size_t i = 0; i < ARRAY_LEN(snap->heads); i++) {
+		head_unref(snap->heads[i]);
+		snap->heads[i] = NULL;
+	}
+}
+
 int snapshot_take(struct store *s, struct slice tenant, const struct matcher *m, size_t n_matchers,
 		  const struct scan_hint *hint, bool want_units, struct snapshot **out, struct err *err)
 {
@@ -759,6 +918,7 @@ int snapshot_take(struct store *s, struct slice tenant, const struct matcher *m,
 			if (snap->heads[i] != NULL)
 				take_head(snap, snap->heads[i], snap->now->id, m, n_matchers, want_units);
 	}
+	release_heads(snap);
 	for (size_t k = 0; k < snap->n_tenants && rc == 0; k++) {
 		snap->now = &snap->tenants[k];
 		rc = take_partitions(snap, m, n_matchers, want_units, err);
@@ -779,8 +939,9 @@ void snapshot_release(struct snapshot *snap)
 		return;
 	for (size_t i = 0; i < snap->segments.n; i++)
 		segment_unref(snap->segments.v[i]);
-	head_unref(snap->heads[0]);
-	head_unref(snap->heads[1]);
+	for (size_t i = 0; i < snap->parts.n; i++)
+		head_part_unref(snap->parts.v[i]);
+	vec_fini(&snap->parts);
 	for (size_t i = 0; i < snap->n_tenants; i++) {
 		tombstones_release(snap->tenants[i].tombstones, snap->tenants[i].n_tombstones);
 		map_fini(&snap->tenants[i].erase_sets);
@@ -818,6 +979,19 @@ const struct snap_unit *snapshot_unit(const struct snapshot *snap, size_t i)
 const struct snap_stats *snapshot_stats(const struct snapshot *snap)
 {
 	return &snap->stats;
+}
+
+bool snapshot_unit_name(const struct snapshot *snap, const struct snap_unit *u, struct buf *out)
+{
+	for (size_t i = 0; i < u->n_sources; i++) {
+		const struct source *s = &snap->sources.v[snap->unit_sources.v[u->first_source + i]];
+
+		if (s->segment == NULL || s->erase != NULL)
+			return false;
+		buf_u64le(out, segment_file_id(s->segment));
+		buf_u64le(out, s->off);
+	}
+	return true;
 }
 
 void snapshot_sums(const struct snapshot *snap, uint64_t *chunks, uint64_t *bytes, uint64_t *entries)

@@ -27,7 +27,10 @@ struct source {
 	size_t n_windows;
 	/* … or a run of a head, of which the first n_entries and n_metas count */
 	const struct head_run *run;
+	const struct slice *metas;
 	uint32_t n_metas;
+	/* … or a chunk in a head's memory */
+	const struct head_sealed *sealed;
 };
 
 /* One of those whose entries are read; streams and tombstones are each tenant's own. */
@@ -43,7 +46,8 @@ struct snapshot {
 	struct arena arena;
 	struct store *store;
 	struct scan_hint hint; /* its arrays copied into the arena */
-	struct head *heads[2];
+	struct head *heads[2];		/* while it is taken */
+	VEC(struct head_part *) parts;	/* references: what runs and sealed chunks live in */
 	bool several;		     /* tenants were asked for: their streams get the label __tenant_id__ */
 	struct snap_tenant *tenants; /* the arena's */
 	size_t n_tenants;

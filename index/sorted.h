@@ -6,13 +6,11 @@
 #include "base/vec.h"
 #include "index/chunk.h"
 
-struct head_tokens;
-
 struct sorted_entry {
 	struct chunk_entry e;
-	uint64_t order;			  /* ascending as written */
-	const struct head_tokens *tokens; /* flush only */
-	uint32_t meta;			  /* the reader's own */
+	uint64_t order;	   /* ascending as written */
+	uint32_t n_tokens; /* the head's: trace tokens behind the line's bytes */
+	uint32_t meta;	   /* the reader's own */
 };
 
 struct sorted {

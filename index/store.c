@@ -1,10 +1,12 @@
 /* The store's outer shape: opening and closing, the writer thread (WAL and head), the flusher thread, the list of
  * partitions, and the small answers that need no units. */
 #include "index/store_internal.h"
+#include "base/account.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "index/seal.h"
 #include "index/snapshot.h"
 
 #include <assert.h>
@@ -14,21 +16,26 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_RECORD = 4 << 20 };
+enum { MAX_RECORD = 4 << 20, SPARE_LABELS = 512 /* a guess at a stream's encoded labels */ };
 #define HEAL_INTERVAL_NS NS_PER_S
+enum {
+	LOG_FILE_BYTES = 64 << 20, /* a file of the log is read whole at the start */
+	LOG_PER_HEAD = 8,	   /* a head is flushed when its log is so many times head_bytes */
+};
 
 void store_options_init(struct store_options *o)
 {
 	*o = (struct store_options){
 		.wal_sync = WAL_SYNC_ALWAYS,
 		.wal_sync_interval_ns = 200 * NS_PER_MS,
-		.head_bytes = 32 << 20,
+		.head_bytes = 40 << 20,
 		.head_max_age_ns = 5 * NS_PER_MIN,
 		.max_chunk_bytes = 2 << 20,
 		.max_chunk_entries = 8192,
 		.trace_bucket_ns = 10 * NS_PER_S,
 		.merge_interval_ns = 30 * NS_PER_S,
 		.ingest_memory_bytes = 256 << 20,
+		.index_cache_bytes = 32 << 20,
 	};
 }
 
@@ -51,6 +58,7 @@ struct partition *store_partition(struct store *s, struct slice tenant, int64_t 
 			p = s->partitions.v[i];
 	if (p == NULL && create &&
 	    partition_open(s->dir, tenant, day, true, s->o.keys, s->o.trace_bucket_ns, &p, err) == 0) {
+		p->cache = s->index_cache;
 		vec_push(&s->partitions, p);
 		metric_set(s->m.partitions, (int64_t)s->partitions.n);
 	}
@@ -197,78 +205,90 @@ void store_streams_age(struct store *s)
 
 /* ---- encoding a batch ----------------------------------------------------------------------------------------- */
 
-static void put_entry(struct buf *b, const struct batch_entry *e, int64_t prev, struct buf *meta)
+/* Fresh memory costs a fault for each page, more than what is written to it, so payloads pass theirs on. */
+static struct buf take_spare(struct store *s, size_t want)
 {
-	buf_svarint(b, (int64_t)((uint64_t)e->ts - (uint64_t)prev));
-	buf_lenslice(b, e->line);
-	buf_reset(meta);
-	labels_encode(meta, (struct labels){ e->meta, e->n_meta });
-	buf_lenslice(b, buf_slice(meta));
-	buf_varint(b, e->n_tokens);
-	buf_append(b, e->tokens, e->n_tokens * sizeof(uint64_t));
+	struct buf b = { 0 };
+
+	pthread_mutex_lock(&s->spare_lock);
+	if (s->n_spare > 0)
+		b = s->spare[--s->n_spare];
+	pthread_mutex_unlock(&s->spare_lock);
+	if (b.cap < want)
+		buf_fini(&b);
+	buf_reserve(&b, want);
+	return b;
 }
 
-/* One record holds one run of entries of as many streams as fit; counts are patched in as fixed-width varints would be
- * wasteful, so a record's parts are collected first. */
+static void give_spare(struct store *s, struct buf *b)
+{
+	struct buf old = *b;
+
+	*b = (struct buf){ 0 };
+	pthread_mutex_lock(&s->spare_lock);
+	if (old.cap <= STORE_SPARE_BYTES && s->n_spare < STORE_SPARE) {
+		buf_reset(&old);
+		s->spare[s->n_spare++] = old;
+		old = (struct buf){ 0 };
+	}
+	pthread_mutex_unlock(&s->spare_lock);
+	buf_fini(&old);
+}
+
+/* One record holds one run of entries of as many streams as fit. */
 struct record_writer {
+	struct store *store;
 	struct append_job *job;
-	struct slice tenant;
-	struct buf streams, entries, meta;
-	uint64_t n_streams;
+	const struct batch *batch;
+	struct wal_writer w;
+	struct buf payload; /* none: no record is begun */
 };
 
 static void end_record(struct record_writer *w)
 {
-	if (w->n_streams == 0)
+	if (w->payload.p == NULL)
 		return;
+	wal_writer_finish(&w->w);
 	struct append_record *r = vec_add(&w->job->records);
-	buf_init(&r->payload);
-	buf_reserve(&r->payload, w->streams.n + w->tenant.n + 24);
-	buf_putc(&r->payload, WAL_TYPE_ENTRIES);
-	buf_lenslice(&r->payload, w->tenant);
-	buf_varint(&r->payload, w->n_streams);
-	buf_add(&r->payload, buf_slice(&w->streams));
+	r->payload = w->payload;
+	w->payload = (struct buf){ 0 };
 	r->sum = wal_payload_sum(buf_slice(&r->payload));
 	w->job->bytes += r->payload.n;
-	buf_reset(&w->streams);
-	w->n_streams = 0;
 }
 
-static void end_stream(struct record_writer *w, struct slice encoded, uint64_t n)
+/* What is left of the batch from this stream on, as far as one record may hold it. */
+static void begin_record(struct record_writer *w, const struct batch_stream *st)
 {
-	if (n == 0)
-		return;
-	buf_lenslice(&w->streams, encoded);
-	buf_varint(&w->streams, n);
-	buf_add(&w->streams, buf_slice(&w->entries));
-	buf_reset(&w->entries);
-	w->n_streams++;
-	if (w->streams.n >= MAX_RECORD)
-		end_record(w);
+	const struct batch_stream *end = w->batch->streams.v + w->batch->streams.n;
+	size_t want = 0;
+
+	for (const struct batch_stream *i = st; i < end && want < MAX_RECORD; i++)
+		want += wal_writer_bound(w->batch->entries.v + i->first, i->n) + SPARE_LABELS;
+	w->payload = take_spare(w->store, MIN(want, (size_t)MAX_RECORD));
+	wal_writer_start(&w->w, &w->payload, w->batch->tenant);
 }
 
-static void encode_stream(struct record_writer *w, const struct batch *b, const struct batch_stream *st,
-			  struct slice encoded)
+static void encode_stream(struct record_writer *w, const struct batch_stream *st, struct slice encoded)
 {
-	uint64_t n = 0;
-	int64_t prev = 0;
+	bool begun = false;
 
 	for (size_t i = 0; i < st->n; i++) {
-		const struct batch_entry *e = &b->entries.v[st->first + i];
+		const struct batch_entry *e = &w->batch->entries.v[st->first + i];
 
 		if (e->rejected)
 			continue;
-		put_entry(&w->entries, e, prev, &w->meta);
-		prev = e->ts;
-		n++;
+		if (w->payload.p == NULL)
+			begin_record(w, st);
+		if (!begun)
+			wal_writer_stream(&w->w, encoded);
+		begun = true;
+		wal_writer_entry(&w->w, e);
 		w->job->n_entries++;
-		if (w->entries.n >= MAX_RECORD) {
-			end_stream(w, encoded, n);
-			n = 0;
-			prev = 0;
+		if (w->payload.n >= MAX_RECORD) {
+			end_record(w);
+			begun = false;
 		}
 	}
-	end_stream(w, encoded, n);
 }
 
 static void refuse_stream(struct append_job *job, const struct batch *b, const struct batch_stream *st)
@@ -333,7 +353,7 @@ void store_admit(struct store *s, struct batch *b)
 
 static void encode_batch(struct store *s, const struct batch *b, struct append_job *job)
 {
-	struct record_writer w = { .job = job, .tenant = b->tenant };
+	struct record_writer w = { .store = s, .job = job, .batch = b };
 	uint64_t limit;
 	struct active_streams *active = streams_of(s, b->tenant, &limit);
 	struct buf labels;
@@ -353,31 +373,28 @@ static void encode_batch(struct store *s, const struct batch *b, struct append_j
 			admitted = admit(s, active, limit, st, &labels);
 		}
 		if (admitted)
-			encode_stream(&w, b, st, buf_slice(&labels));
+			encode_stream(&w, st, buf_slice(&labels));
 		else
 			refuse_stream(job, b, st);
 	}
 	end_record(&w);
 	buf_fini(&labels);
-	buf_fini(&w.streams);
-	buf_fini(&w.entries);
-	buf_fini(&w.meta);
 }
 
-static void free_job(struct append_job *job)
+static void free_job(struct store *s, struct append_job *job)
 {
 	for (size_t i = 0; i < job->records.n; i++)
-		buf_fini(&job->records.v[i].payload);
+		give_spare(s, &job->records.v[i].payload);
 	vec_fini(&job->records);
 	free(job);
 }
 
-static void finish_job(struct append_job *job, const struct err *err)
+static void finish_job(struct store *s, struct append_job *job, const struct err *err)
 {
 	const struct err *e = err->code != ERR_NONE ? err : &job->refused;
 
 	job->done(job->arg, e, job->n_refused);
-	free_job(job);
+	free_job(s, job);
 }
 
 /* ---- appending ------------------------------------------------------------------------------------------------ */
@@ -410,7 +427,7 @@ void store_append(struct store *s, const struct batch *b, store_done_fn done, vo
 	job->arg = arg;
 	encode_batch(s, b, job);
 	if (job->records.n == 0) {
-		finish_job(job, &err);
+		finish_job(s, job, &err);
 		return;
 	}
 	pthread_mutex_lock(&s->queue_lock);
@@ -423,8 +440,78 @@ void store_append(struct store *s, const struct batch *b, store_done_fn done, vo
 	pthread_mutex_unlock(&s->queue_lock);
 	if (stopping) {
 		err_set(&err, ERR_UNAVAILABLE, "shutting down");
-		finish_job(job, &err);
+		finish_job(s, job, &err);
 	}
+}
+
+/* ---- sealing --------------------------------------------------------------------------------------------------- */
+
+struct head *store_new_head(const struct store *s, uint64_t wal_number)
+{
+	/* The rest is for chunks and the map of traces. */
+	struct head_limits limits = { .memory = s->head_memory,
+				      .chunk_bytes = s->o.max_chunk_bytes,
+				      .chunk_entries = s->o.max_chunk_entries,
+				      .open_bytes = s->o.head_bytes / 8 * 5 };
+
+	return head_new(wal_number, &limits);
+}
+
+static void wake_sealer(struct store *s)
+{
+	pthread_mutex_lock(&s->seal_lock);
+	s->seal_wanted = true;
+	pthread_cond_signal(&s->seal_more);
+	pthread_mutex_unlock(&s->seal_lock);
+}
+
+static void wait_for_sealer(struct store *s)
+{
+	struct timespec until = store_deadline(20 * NS_PER_MS);
+
+	wake_sealer(s);
+	pthread_mutex_lock(&s->seal_lock);
+	pthread_cond_timedwait(&s->seal_done, &s->seal_lock, &until);
+	pthread_mutex_unlock(&s->seal_lock);
+}
+
+static bool sealer_may_go_on(struct store *s)
+{
+	pthread_mutex_lock(&s->seal_lock);
+	pthread_cond_broadcast(&s->seal_done);
+	bool stop = s->sealer_stop;
+	pthread_mutex_unlock(&s->seal_lock);
+	return !stop;
+}
+
+static void *sealer_main(void *arg)
+{
+	struct store *s = arg;
+	struct sealer x = { .bucket_ns = s->o.trace_bucket_ns, .account = s->encode_memory };
+
+	for (;;) {
+		pthread_mutex_lock(&s->seal_lock);
+		while (!s->seal_wanted && !s->sealer_stop)
+			pthread_cond_wait(&s->seal_more, &s->seal_lock);
+		bool stop = s->sealer_stop;
+		s->seal_wanted = false;
+		pthread_mutex_unlock(&s->seal_lock);
+		if (stop)
+			break;
+		pthread_rwlock_rdlock(&s->heads_lock);
+		struct head *h = head_ref(s->active);
+		pthread_rwlock_unlock(&s->heads_lock);
+		while (head_seal_next(h, &x)) {
+			metric_add(s->m.sealed, 1);
+			if (!sealer_may_go_on(s))
+				break;
+		}
+		head_unref(h);
+		metric_add(s->m.duplicates, x.n_duplicates);
+		x.n_duplicates = 0;
+	}
+	sealer_fini(&x);
+	return NULL;
 }
 
 /* ---- the writer thread ---------------------------------------------------------------------------------------- */
@@ -497,15 +584,15 @@ static void apply_jobs(struct store *s, struct append_job *jobs)
 				log_error("record of our own making is malformed", KV("error", err.msg));
 		metric_add(s->m.appended_entries, j->n_entries);
 		metric_add(s->m.appended_bytes, j->bytes);
-		finish_job(j, &ok);
+		finish_job(s, j, &ok);
 	}
 }
 
-static void fail_jobs(struct append_job *jobs, const struct err *err)
+static void fail_jobs(struct store *s, struct append_job *jobs, const struct err *err)
 {
 	for (struct append_job *j = jobs, *next; j != NULL; j = next) {
 		next = j->next;
-		finish_job(j, err);
+		finish_job(s, j, err);
 	}
 }
 
@@ -516,13 +603,13 @@ static void run_jobs(struct store *s, struct append_job *jobs)
 
 	if (store_read_only(s, why, sizeof(why))) {
 		err_set(&err, ERR_UNAVAILABLE, "read-only: %s", why);
-		fail_jobs(jobs, &err);
+		fail_jobs(s, jobs, &err);
 		return;
 	}
 	if (write_jobs(s, jobs, &err) == -1) {
 		store_set_wal_state(s, true, err.msg);
 		err.code = ERR_UNAVAILABLE;
-		fail_jobs(jobs, &err);
+		fail_jobs(s, jobs, &err);
 		heal_wal(s);
 		return;
 	}
@@ -531,12 +618,31 @@ static void run_jobs(struct store *s, struct append_job *jobs)
 	metric_set(s->m.head_bytes, (int64_t)s->active->bytes);
 	metric_set(s->m.head_entries, (int64_t)s->active->n_entries);
 	metric_set(s->m.head_streams, (int64_t)s->active->n_streams);
+	metric_set(s->m.head_memory, (int64_t)head_memory(s->active));
+	if (head_closed_memory(s->active) > 0)
+		wake_sealer(s);
 }
 
-/* Entries sent again take no room in the head but some in the log, and its files are read whole at the start. */
+/* Entries sent again take no room in the head but some in the log, and so does what compresses well. */
+static bool log_is_full(const struct store *s)
+{
+	return (s->full_logs_bytes + wal_bytes(s->wal)) / LOG_PER_HEAD >= s->o.head_bytes;
+}
+
 static bool head_is_full(const struct store *s)
 {
-	return head_memory(s->active) >= s->o.head_bytes || wal_bytes(s->wal) / 2 >= s->o.head_bytes;
+	/* When others need the memory, a head of half the size goes, too. */
+	uint64_t most = account_is_short(s->o.memory) ? s->o.head_bytes / 2 : s->o.head_bytes;
+
+	return head_memory(s->active) >= most || log_is_full(s);
+}
+
+/* There will be room as soon as what waits is sealed. */
+static bool sealing_helps(const struct store *s)
+{
+	uint64_t closed = head_closed_memory(s->active), all = head_memory(s->active);
+
+	return closed > 0 && !log_is_full(s) && all - MIN(closed, all) < s->o.head_bytes;
 }
 
 static bool head_is_due(const struct store *s)
@@ -547,27 +653,44 @@ static bool head_is_due(const struct store *s)
 	       (head_is_full(s) || clock_mono_ns() - h->born_mono_ns >= s->o.head_max_age_ns);
 }
 
+/* Begins the next file of the log, with all of the old one on disk. */
+static bool next_log(struct store *s)
+{
+	struct err err;
+
+	if ((s->unsynced && wal_sync_now(s->wal, &err) == -1) || wal_next(s->wal, &err) == -1) {
+		store_set_wal_state(s, true, err.msg);
+		return false;
+	}
+	s->unsynced = false;
+	return true;
+}
+
+/* The active head goes on in another file. */
+static void roll_log(struct store *s)
+{
+	uint64_t bytes = wal_bytes(s->wal);
+
+	if (bytes < LOG_FILE_BYTES || !next_log(s))
+		return;
+	s->full_logs_bytes += bytes;
+	pthread_rwlock_wrlock(&s->heads_lock);
+	s->active->wal_last = wal_number(s->wal);
+	pthread_rwlock_unlock(&s->heads_lock);
+}
+
 /* Hands the active head to the flusher. False if the one before is not done or the WAL cannot go on. */
 static bool freeze(struct store *s, uint64_t claim)
 {
-	struct err err;
 	bool busy;
 
 	pthread_mutex_lock(&s->flush_lock);
 	busy = s->frozen != NULL;
 	pthread_mutex_unlock(&s->flush_lock);
-	if (busy)
+	if (busy || !next_log(s))
 		return false;
-	if (s->unsynced && wal_sync_now(s->wal, &err) == -1) {
-		store_set_wal_state(s, true, err.msg);
-		return false;
-	}
-	s->unsynced = false;
-	if (wal_next(s->wal, &err) == -1) {
-		store_set_wal_state(s, true, err.msg);
-		return false;
-	}
-	struct head *fresh = head_new(wal_number(s->wal));
+	s->full_logs_bytes = 0;
+	struct head *fresh = store_new_head(s, wal_number(s->wal));
 	pthread_mutex_lock(&s->flush_lock);
 	pthread_rwlock_wrlock(&s->heads_lock);
 	s->frozen = s->active;
@@ -602,6 +725,10 @@ static bool flusher_is_failing(struct store *s)
 static bool make_room(struct store *s)
 {
 	while (head_is_due(s) && head_is_full(s)) {
+		if (sealing_helps(s)) {
+			wait_for_sealer(s);
+			continue;
+		}
 		if (freeze(s, 0))
 			return true;
 		if (atomic_load(&s->wal_failed) || atomic_load(&s->disk_low) || flusher_is_failing(s))
@@ -610,6 +737,8 @@ static bool make_room(struct store *s)
 	}
 	if (head_is_due(s))
 		freeze(s, 0);
+	if (!atomic_load(&s->wal_failed))
+		roll_log(s);
 	return true;
 }
 
@@ -682,7 +811,7 @@ static void *writer_main(void *arg)
 
 			err_set(&err, ERR_UNAVAILABLE,
 				"read-only: the memory for new entries is full and cannot be flushed");
-			fail_jobs(jobs, &err);
+			fail_jobs(s, jobs, &err);
 			jobs = NULL;
 		}
 		if (jobs != NULL)
@@ -798,13 +927,23 @@ static void make_metrics(struct store *s)
 					  "Raw bytes of lines and metadata flushed.", NULL);
 	s->m.merges = metric_counter("spoor_merges_total", "Merges of segments.", NULL);
 	s->m.merged_raw =
-		metric_counter("spoor_merged_raw_bytes_total", "Raw bytes rewritten by merges.", NULL);
+		metric_counter("spoor_merged_raw_bytes_total", "Raw bytes that merges encoded anew.", NULL);
+	s->m.sealed = metric_counter("spoor_sealed_parts_total",
+				     "Parts of a head that were encoded before its flush.", NULL);
+	s->m.merged_bytes = metric_counter("spoor_merged_segment_bytes_total",
+					   "Bytes of segments written by merges and deletes.", NULL);
+	s->m.merge_copied = metric_counter("spoor_merge_copied_chunks_total",
+					   "Chunks that merges copied as they stood.", NULL);
+	s->m.merge_encoded =
+		metric_counter("spoor_merge_encoded_chunks_total", "Chunks that merges encoded.", NULL);
 	s->m.duplicates = metric_counter("spoor_duplicate_entries_total",
 					 "Entries dropped because they were there already.", NULL);
 	s->m.head_bytes = metric_gauge("spoor_head_bytes", "Raw bytes of entries not yet in segments.", NULL);
 	s->m.head_entries = metric_gauge("spoor_head_entries", "Entries not yet in segments.", NULL);
 	s->m.head_streams =
 		metric_gauge("loki_ingester_memory_streams", "Streams not yet in segments.", NULL);
+	s->m.head_memory =
+		metric_gauge("spoor_head_memory_bytes", "Memory of entries not yet in segments.", NULL);
 	s->m.read_only = metric_gauge("spoor_read_only", "1 while writes are refused.", NULL);
 	s->m.corrupt = metric_counter("spoor_corrupt_total", "Damaged files, records and blocks met.", NULL);
 	s->m.partitions = metric_gauge("spoor_partitions", "Partitions (tenant and day) on disk.", NULL);
@@ -818,6 +957,24 @@ static void make_metrics(struct store *s)
 			       "Entries of streams that retention dropped before their day.", NULL);
 }
 
+static void shrink_cache(void *arg)
+{
+	cache_shrink(arg);
+}
+
+/* A head, and one more that is being flushed, leave half of it to others. */
+static void use_account(struct store *s)
+{
+	uint64_t limit = account_limit(s->o.memory);
+
+	if (limit > 0)
+		s->o.head_bytes = MIN(s->o.head_bytes, limit / 4);
+	s->head_memory = account_user(s->o.memory, "head");
+	s->encode_memory = account_user(s->o.memory, "encode");
+	cache_use_account(s->index_cache, account_user(s->o.memory, "index_cache"));
+	account_on_short(s->o.memory, shrink_cache, s->index_cache);
+}
+
 static struct store *store_new(const struct store_options *o)
 {
 	struct store *s = xcalloc(1, sizeof(*s));
@@ -827,12 +984,18 @@ static struct store *store_new(const struct store_options *o)
 	s->wal_dir = xasprintf("%s/wal", o->dir);
 	s->lock_fd = -1;
 	s->last = &s->first;
+	s->index_cache = cache_new(o->index_cache_bytes);
+	use_account(s);
 	pthread_mutex_init(&s->queue_lock, NULL);
+	pthread_mutex_init(&s->spare_lock, NULL);
 	clock_cond_init(&s->queue_more);
 	pthread_rwlock_init(&s->heads_lock, NULL);
 	pthread_mutex_init(&s->flush_lock, NULL);
 	clock_cond_init(&s->flush_more);
 	clock_cond_init(&s->flush_done);
+	pthread_mutex_init(&s->seal_lock, NULL);
+	clock_cond_init(&s->seal_more);
+	clock_cond_init(&s->seal_done);
 	pthread_mutex_init(&s->partitions_lock, NULL);
 	pthread_mutex_init(&s->streams_lock, NULL);
 	pthread_mutex_init(&s->keeper_lock, NULL);
@@ -866,17 +1029,24 @@ static void store_destroy(struct store *s)
 	if (s->lock_fd != -1)
 		close(s->lock_fd);
 	pthread_mutex_destroy(&s->queue_lock);
+	while (s->n_spare > 0)
+		buf_fini(&s->spare[--s->n_spare]);
+	pthread_mutex_destroy(&s->spare_lock);
 	pthread_cond_destroy(&s->queue_more);
 	pthread_rwlock_destroy(&s->heads_lock);
 	pthread_mutex_destroy(&s->flush_lock);
 	pthread_cond_destroy(&s->flush_more);
 	pthread_cond_destroy(&s->flush_done);
+	pthread_mutex_destroy(&s->seal_lock);
+	pthread_cond_destroy(&s->seal_more);
+	pthread_cond_destroy(&s->seal_done);
 	pthread_mutex_destroy(&s->partitions_lock);
 	pthread_mutex_destroy(&s->streams_lock);
 	pthread_mutex_destroy(&s->keeper_lock);
 	pthread_cond_destroy(&s->keeper_more);
 	pthread_mutex_destroy(&s->state_lock);
 	tombstones_fini(&s->tombstones);
+	cache_free(s->index_cache);
 	free(s->dir);
 	free(s->wal_dir);
 	free(s);
@@ -908,6 +1078,7 @@ int store_open(const struct store_options *o, struct store **out, struct err *er
 		return -1;
 	}
 	keep_look_at_clock(s);
+	start_thread(&s->sealer, "spoor-sealer", sealer_main, s);
 	start_thread(&s->writer, "spoor-writer", writer_main, s);
 	start_thread(&s->flusher, "spoor-flusher", flusher_main, s);
 	start_thread(&s->keeper, "spoor-keeper", keep_main, s);
@@ -933,6 +1104,11 @@ void store_close(struct store *s, bool flush)
 	pthread_cond_signal(&s->queue_more);
 	pthread_mutex_unlock(&s->queue_lock);
 	pthread_join(s->writer, NULL);
+	pthread_mutex_lock(&s->seal_lock);
+	s->sealer_stop = true;
+	pthread_cond_signal(&s->seal_more);
+	pthread_mutex_unlock(&s->seal_lock);
+	pthread_join(s->sealer, NULL);
 	pthread_mutex_lock(&s->flush_lock);
 	s->flusher_stop = true;
 	pthread_cond_signal(&s->flush_more);

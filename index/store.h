@@ -19,6 +19,7 @@
 #include "model/timerange.h"
 #include "model/traceid.h"
 
+struct account;
 struct store;
 
 enum wal_sync { WAL_SYNC_ALWAYS, WAL_SYNC_INTERVAL, WAL_SYNC_NONE };
@@ -52,6 +53,8 @@ struct store_options {
 	int64_t merge_interval_ns;     /* how often to look for chunks to merge; 0 = never */
 	uint64_t min_free_bytes;       /* read-only below; 0 = the smaller of 1 GiB and 5 % */
 	uint64_t ingest_memory_bytes;  /* replay flushes to stay below */
+	struct account *memory; /* borrowed, may be NULL: flushes earlier when it is short */
+	uint64_t index_cache_bytes;    /* for what queries learn from the indexes of days; 0 = none */
 	const struct trace_keys *keys; /* borrowed; must outlive the store */
 	/* Settings of a tenant that the store asks for when it needs them; thread-safe, may be NULL (no limit). */
 	int64_t (*retention_ns)(void *arg, struct slice tenant); /* 0 = keep */
@@ -158,7 +161,11 @@ struct snap_unit {
 };
 
 struct snap_stats {
-	uint64_t chunks_considered, chunks_skipped_by_trace, head_entries;
+	/* Chunks in the time range, of streams that match (where the trace index is asked, those between the first and the
+	 * last time it names), and why some of them need not be read. Those skipped by time are not among them. */
+	uint64_t chunks_considered, chunks_skipped_by_time, chunks_skipped_by_trace, chunks_skipped_by_filter;
+	uint64_t days_skipped_by_trace; /* their filter says that they hold nothing */
+	uint64_t head_entries;
 	uint64_t chunks_missing; /* damaged rows or lost segments: the answer must carry a warning */
 	bool used_trace_index;
 };
@@ -178,6 +185,9 @@ const struct snap_stream *snapshot_stream(const struct snapshot *snap, size_t i)
 size_t snapshot_n_units(const struct snapshot *snap);
 const struct snap_unit *snapshot_unit(const struct snapshot *snap, size_t i);
 const struct snap_stats *snapshot_stats(const struct snapshot *snap);
+/* Appends what names the entries of a unit: units of any snapshot with the same stream, range and name hold the same. False:
+ * it has none, since some of its sources are in memory or partly hidden by deletes. */
+bool snapshot_unit_name(const struct snapshot *snap, const struct snap_unit *u, struct buf *out);
 
 /* Entries of one stream in ascending time order; equal timestamps in the order they were written. Valid until the
  * reader's next call. In a backward read blocks come newest first, and inside a block entries still ascend: walk it

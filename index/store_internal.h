@@ -1,8 +1,9 @@
 /* index/store_internal.h - what the files of the store share. Nobody outside index/ includes it.
  *
  * Threads: any thread appends (queue) and takes snapshots; the writer thread owns the WAL and the active head; the
- * flusher turns the frozen head into segments; the keeper merges, drops, closes and watches the disk.
- * Locks, in the order in which they may be taken: flush_lock, heads_lock, head.lock; partition.merge_lock,
+ * sealer turns its full parts into chunks; the flusher turns the frozen head into segments; the keeper merges, drops, closes
+ * and watches the disk.
+ * Locks, in the order in which they may be taken: flush_lock, heads_lock, head.lock; head.seal_lock, head.lock; partition.merge_lock,
  * partition.write_lock, partitions_lock; partition.write_lock, partition.segments_lock, partition.lock. The others are
  * held alone (tombstones: save_lock, then lock).
  * Waiting is timed by the monotonic clock: a wall clock that is set back must not make anybody wait. */
@@ -19,6 +20,8 @@
 #include "index/store.h"
 #include "index/tombstone.h"
 #include "index/wal.h"
+
+enum { STORE_SPARE = 4, STORE_SPARE_BYTES = 4 << 20 /* each */ };
 
 struct append_record {
 	struct buf payload;
@@ -56,7 +59,12 @@ struct store {
 	bool stopping;
 	pthread_t writer;
 
+	pthread_mutex_t spare_lock; /* memory of payloads, from the writer back to those who append */
+	struct buf spare[STORE_SPARE];
+	size_t n_spare;
+
 	struct wal *wal; /* the writer's */
+	uint64_t full_logs_bytes; /* of the active head's files before the one that is being written */
 	int64_t last_sync_mono_ns;
 	int64_t last_heal_mono_ns;
 	bool unsynced;
@@ -68,6 +76,12 @@ struct store {
 	pthread_mutex_t flush_lock;
 	pthread_cond_t flush_more; /* there is a frozen head, or we stop */
 	pthread_cond_t flush_done;
+	/* parts of the active head that wait to be sealed */
+	pthread_mutex_t seal_lock;
+	pthread_cond_t seal_more, seal_done;
+	bool seal_wanted, sealer_stop;
+	pthread_t sealer;
+
 	uint64_t flush_served;	/* flush_wanted that has been fulfilled */
 	uint64_t flush_claimed; /* flush_wanted that the frozen head fulfils */
 	uint64_t flush_failures;
@@ -84,6 +98,8 @@ struct store {
 	left_out; /* days on disk that could not be opened; under partitions_lock */
 
 	struct tombstones tombstones;
+	struct account_user *head_memory, *encode_memory;
+	struct cache *index_cache; /* of all partitions: catalog.h */
 
 	pthread_mutex_t streams_lock;
 	VEC(struct active_streams *) streams;
@@ -101,7 +117,8 @@ struct store {
 	struct {
 		struct metric *appended_entries, *appended_bytes, *wal_bytes, *wal_syncs, *wal_records,
 			*wal_sync_seconds, *flush_seconds, *flushes, *flushed_bytes, *flushed_raw, *merges,
-			*merged_raw, *duplicates, *head_bytes, *head_entries, *head_streams, *read_only,
+			*merged_raw, *merged_bytes, *merge_copied, *merge_encoded, *sealed, *duplicates, *head_bytes, *head_entries, *head_streams, *head_memory,
+			*read_only,
 			*corrupt, *partitions, *retained, *retained_for_room, *retained_entries;
 	} m;
 };
@@ -130,6 +147,8 @@ int store_check_format(const char *dir, struct err *err);
 int store_load_partitions(struct store *s, struct err *err);
 int store_replay(struct store *s, struct err *err);
 int store_note_dropped(struct store *s, const struct partition *p, uint64_t wal_number, struct err *err);
+
+struct head *store_new_head(const struct store *s, uint64_t wal_number);
 
 /* flush.c */
 int flush_head(struct store *s, struct head *h, struct err *err);

@@ -10,7 +10,7 @@
 #include "base/slice.h"
 #include "base/buf.h"
 
-enum { TIME_FORMAT_MAX = 64, TIME_TEXT_MAX = 96 };
+enum { TIME_FORMAT_MAX = 64, TIME_TEXT_MAX = 96, TIME_FIELDS = 12, TIME_ABSENT = 255 };
 
 struct time_format {
 	char text[TIME_FORMAT_MAX]; /* the text form, n bytes */
@@ -19,6 +19,12 @@ struct time_format {
 	int64_t unit_ns; /* the finest field's: differences are counted in it */
 	int32_t zone_s;	 /* offset of the zone */
 	bool has_date, has_year;
+	/* Where things stand in a text of this format; for time_format.c alone. */
+	uint8_t fixed; /* bytes of all but %s */
+	uint8_t n_literals, fraction_digits;
+	uint8_t at[TIME_FIELDS]; /* TIME_ABSENT: the format has no such field */
+	uint8_t literal_at[TIME_FORMAT_MAX];
+	char literal[TIME_FORMAT_MAX];
 };
 
 /* Does text begin with a date-time (which a separator or the end follows)? Its length, or 0. RFC 3339 and ISO 8601 with T
@@ -28,8 +34,8 @@ size_t time_format_detect(struct slice text, struct time_format *out);
 /* From the text form; false if impossible (hostile input). */
 bool time_format_parse(struct slice form, struct time_format *out);
 
-/* The difference of a date-time, all of `text`, to an entry's time, in units. False: not of this format, or
- * time_format_write would not give exactly these bytes. */
+/* The difference of a date-time, all of `text`, to an entry's time (rounded down to a unit), in units. False: not of this
+ * format, or time_format_write would not give exactly these bytes. */
 bool time_format_diff(const struct time_format *f, struct slice text, int64_t ts, int64_t *diff);
 
 /* Remembers the second written last; zero it first. One for a format. */

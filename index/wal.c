@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -379,6 +380,143 @@ int wal_replay(const char *dir, const struct wal_file *f,
 }
 
 /* ---- payloads ------------------------------------------------------------------------------------------------- */
+
+enum { COUNT_BYTES = 4, VARINT_BYTES = 10 };
+
+static char *put_varint(char *p, uint64_t v)
+{
+	while (v >= 0x80) {
+		*p++ = (char)(v | 0x80);
+		v >>= 7;
+	}
+	*p++ = (char)v;
+	return p;
+}
+
+static char *put_bytes(char *p, struct slice s)
+{
+	p = put_varint(p, s.n);
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	return p + s.n;
+}
+
+/* A varint of fixed length. */
+static void put_count(char *p, uint64_t n)
+{
+	assert(n < 1u << 7 * COUNT_BYTES);
+	for (unsigned i = 0; i < COUNT_BYTES; i++)
+		p[i] = (char)((n >> 7 * i & 0x7f) | (i + 1 < COUNT_BYTES ? 0x80 : 0));
+}
+
+static size_t add_count(struct buf *b)
+{
+	size_t at = b->n;
+
+	put_count(buf_reserve(b, COUNT_BYTES), 0);
+	b->n += COUNT_BYTES;
+	return at;
+}
+
+static size_t varint_bytes(uint64_t v)
+{
+	return v < 0x80 ? 1 : (70 - (size_t)__builtin_clzll(v)) / 7;
+}
+
+static size_t encoded_bytes(const struct label *l, uint32_t n)
+{
+	size_t bytes = varint_bytes(n);
+
+	for (uint32_t i = 0; i < n; i++)
+		bytes += varint_bytes(l[i].name.n) + l[i].name.n + varint_bytes(l[i].value.n) + l[i].value.n;
+	return bytes;
+}
+
+static size_t most_bytes(const struct batch_entry *e, size_t meta_bytes)
+{
+	return 4 * VARINT_BYTES + e->line.n + meta_bytes + e->n_tokens * sizeof(uint64_t);
+}
+
+size_t wal_writer_bound(const struct batch_entry *e, size_t n)
+{
+	size_t bytes = COUNT_BYTES + VARINT_BYTES;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += most_bytes(&e[i], encoded_bytes(e[i].meta, e[i].n_meta));
+	return bytes;
+}
+
+void wal_writer_start(struct wal_writer *w, struct buf *b, struct slice tenant)
+{
+	*w = (struct wal_writer){ .b = b };
+	buf_reset(b);
+	buf_putc(b, WAL_TYPE_ENTRIES);
+	buf_lenslice(b, tenant);
+	w->streams_at = add_count(b);
+}
+
+static void end_stream(struct wal_writer *w)
+{
+	if (w->n_streams > 0)
+		put_count(w->b->p + w->entries_at, w->n_entries);
+}
+
+void wal_writer_stream(struct wal_writer *w, struct slice encoded)
+{
+	end_stream(w);
+	buf_lenslice(w->b, encoded);
+	w->entries_at = add_count(w->b);
+	w->n_entries = 0;
+	w->prev_ts = 0;
+	w->n_streams++;
+}
+
+/* Most entries share the metadata of the one before. */
+static char *put_meta(struct wal_writer *w, char *p, const struct batch_entry *e, bool same)
+{
+	p = put_varint(p, w->meta_n);
+	size_t at = (size_t)(p - w->b->p);
+
+	if (same) {
+		memcpy(p, w->b->p + w->meta_at, w->meta_n);
+		p += w->meta_n;
+	} else {
+		p = put_varint(p, e->n_meta);
+		for (uint32_t i = 0; i < e->n_meta; i++)
+			p = put_bytes(put_bytes(p, e->meta[i].name), e->meta[i].value);
+	}
+	w->meta_at = at;
+	return p;
+}
+
+void wal_writer_entry(struct wal_writer *w, const struct batch_entry *e)
+{
+	bool same = w->meta_n > 0 && e->meta == w->meta && e->n_meta == w->n_meta;
+	int64_t d = (int64_t)((uint64_t)e->ts - (uint64_t)w->prev_ts);
+
+	if (!same) {
+		w->meta = e->meta;
+		w->n_meta = e->n_meta;
+		w->meta_n = encoded_bytes(e->meta, e->n_meta);
+	}
+	char *p = buf_reserve(w->b, most_bytes(e, w->meta_n));
+	p = put_varint(p, (uint64_t)d << 1 ^ (uint64_t)(d >> 63));
+	p = put_bytes(p, e->line);
+	p = put_meta(w, p, e, same);
+	p = put_varint(p, e->n_tokens);
+	if (e->n_tokens > 0)
+		memcpy(p, e->tokens, e->n_tokens * sizeof(uint64_t));
+	p += e->n_tokens * sizeof(uint64_t);
+	w->b->n = (size_t)(p - w->b->p);
+	w->prev_ts = e->ts;
+	w->n_entries++;
+}
+
+void wal_writer_finish(struct wal_writer *w)
+{
+	end_stream(w);
+	put_count(w->b->p + w->streams_at, w->n_streams);
+}
 
 static int malformed(struct err *err)
 {

@@ -12,7 +12,7 @@
  *	it is used and a stale or misplaced record fails.
  * payload: u8 type (1 = entries), length and tenant, varint n_streams, per stream: length and encoded labels, varint n,
  *	per entry: svarint ts - previous ts (the first: - 0), length and line, length and encoded metadata, varint n_tokens,
- *	n_tokens u64. */
+ *	n_tokens u64. Varints may have padding (0x80 0x00 is 0): both counts are put in when the rest stands. */
 #ifndef INDEX_WAL_H
 #define INDEX_WAL_H
 
@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/vec.h"
+#include "model/batch.h"
 
 enum { WAL_MAX_RECORD = 64 << 20, WAL_HEADER_BYTES = 56, WAL_TYPE_ENTRIES = 1 };
 
@@ -63,6 +64,24 @@ int wal_replay_bytes(struct slice file, uint64_t good,
 		     struct wal_replay_stats *stats, struct err *err);
 
 /* ---- payloads */
+
+/* Writes one payload: start, each stream with its entries, finish. Everything is copied once, straight into b. */
+struct wal_writer {
+	struct buf *b;
+	uint64_t n_streams, n_entries; /* of the payload, of the stream */
+	size_t streams_at, entries_at; /* where these go */
+	int64_t prev_ts;
+	const struct label *meta; /* of the entry before; its encoded form is b's meta_n bytes at meta_at */
+	uint32_t n_meta;
+	size_t meta_at, meta_n;
+};
+void wal_writer_start(struct wal_writer *w, struct buf *b, struct slice tenant); /* b: emptied */
+void wal_writer_stream(struct wal_writer *w, struct slice encoded);
+void wal_writer_entry(struct wal_writer *w, const struct batch_entry *e);
+void wal_writer_finish(struct wal_writer *w);
+/* At least as many bytes as these entries will take, apart from their stream's labels. */
+size_t wal_writer_bound(const struct batch_entry *e, size_t n);
+
 struct wal_entry {
 	int64_t ts;
 	struct slice line, meta;

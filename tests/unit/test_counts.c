@@ -198,35 +198,36 @@ static void test_what_is_not_counted(void **state)
 	}
 }
 
-/* A line every ten seconds for a day: minutes would be a tenth of the chunk. */
+/* A line every ten seconds for a day: by the minute only if the lines are long enough for counts to be small beside them. */
 static void test_few_lines_are_counted_by_wider_buckets(void **state)
 {
 	static const struct {
-		uint64_t chunk_bytes;
+		size_t line;
 		int64_t width;
-	} cases[] = { { 1 << 20, NS_PER_MIN }, { 200000, 5 * NS_PER_MIN }, { 1000, NS_PER_H } };
+	} cases[] = { { 1000, NS_PER_MIN }, { 200, 5 * NS_PER_MIN }, { 10, NS_PER_H } };
 	struct counts counts = { 0 };
-	struct chunk c;
 	struct buf out;
 	struct err err;
 
 	(void)state;
-	chunk_init(&c);
-	for (int64_t i = 0; i < 8640; i++)
-		add_level(&c, T0 + 1 + i * 10 * NS_PER_S, 100, "info");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct slice payload = build(&c, cases[i].chunk_bytes, &out);
+		struct chunk c;
+		uint64_t n = (uint64_t)(cases[i].width / (10 * NS_PER_S));
+
+		chunk_init(&c);
+		for (int64_t k = 0; k < 8640; k++)
+			add_level(&c, T0 + 1 + k * 10 * NS_PER_S, cases[i].line, "info");
+		struct slice payload = build(&c, 1000, &out);
 
 		assert_int_equal(counts_parse(payload, &c.info, &counts, &err), 0);
 		assert_int_equal(counts.buckets.n, (NS_PER_DAY + cases[i].width - 1) / cases[i].width);
-		expect_bucket(&counts, 1, T0 + cases[i].width + 1, T0 + 2 * cases[i].width, "info",
-			      (uint64_t)(cases[i].width / (10 * NS_PER_S)),
-			      (uint64_t)(cases[i].width / (10 * NS_PER_S)) * 100);
-		assert_true(payload.n <= 256 + cases[i].chunk_bytes / 128);
+		expect_bucket(&counts, 1, T0 + cases[i].width + 1, T0 + 2 * cases[i].width, "info", n,
+			      n * cases[i].line);
+		assert_true(payload.n <= 256 + c.info.raw_bytes / 1024);
 		buf_fini(&out);
+		chunk_fini(&c);
 	}
 	counts_fini(&counts);
-	chunk_fini(&c);
 }
 
 /* Each cut and each changed byte is refused, or yields counts that add up. */
