@@ -27,6 +27,11 @@ void query_guard_begin(struct query_control *c)
 	re_guard = (struct re_guard){ .stop = is_over, .arg = c };
 }
 
+bool query_guard_tripped(void)
+{
+	return re_guard.given_up;
+}
+
 int query_guard_end(const struct query_control *c, int rc, struct err *err)
 {
 	bool given_up = re_guard.given_up;

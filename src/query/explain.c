@@ -146,7 +146,10 @@ static int describe_cost(struct explain *x, const struct plan *p, struct explain
 	s->index = st->used_trace_index ? "trace" : "labels";
 	s->streams = snapshot_n_streams(scan.snap);
 	s->chunks = st->chunks_considered;
-	s->chunks_skipped = st->chunks_skipped_by_trace;
+	s->chunks_skipped_by_trace = st->chunks_skipped_by_trace;
+	s->chunks_skipped_by_filter = st->chunks_skipped_by_filter;
+	s->chunks_skipped = s->chunks_skipped_by_trace + s->chunks_skipped_by_filter;
+	s->days_skipped = st->days_skipped_by_trace;
 	s->units = snapshot_n_units(scan.snap);
 	for (size_t i = 0; i < s->units; i++) {
 		s->entries += snapshot_unit(scan.snap, i)->n_entries;

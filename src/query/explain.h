@@ -32,6 +32,8 @@ struct explain_scan {
 	struct slice *label; /* the labels that parsers have to find, unless all */
 	bool reads_lines;    /* else times, lengths and metadata are enough */
 	uint64_t streams, chunks, chunks_skipped, units, entries, bytes; /* after the index; upper bounds */
+	/* Of chunks_skipped; and days whose filter says that they hold no such trace id. */
+	uint64_t chunks_skipped_by_trace, chunks_skipped_by_filter, days_skipped;
 };
 
 struct explain_result {

@@ -133,6 +133,42 @@ struct slice label_test_name(const struct label_test *t)
 	}
 }
 
+size_t label_test_leaves(const struct label_test *t, const struct label_test **out, size_t max)
+{
+	if (t->left == NULL) {
+		if (max > 0)
+			out[0] = t;
+		return 1;
+	}
+	size_t n = label_test_leaves(t->left, out, max);
+	size_t used = MIN(n, max);
+	return n + label_test_leaves(t->right, out + used, max - used);
+}
+
+enum label_verdict label_test_value(const struct label_test *t, struct slice value)
+{
+	struct err why;
+
+	switch (t->f->kind) {
+	case LABEL_FILTER_STRING: return string_matches(t, value) ? LABEL_YES : LABEL_NO;
+	case LABEL_FILTER_IP:
+		return t->f->ip_ok && line_has_ip(value, &t->f->ip) == (t->f->cmp == CMP_EQ) ? LABEL_YES : LABEL_NO;
+	default: break;
+	}
+	int rc = typed_matches(t, value, &why);
+	return rc == -1 ? LABEL_NO_VALUE : rc == 1 ? LABEL_YES : LABEL_NO;
+}
+
+bool label_test_is_number(const struct label_test *t)
+{
+	return t->f->kind == LABEL_FILTER_NUMBER;
+}
+
+enum label_verdict label_test_number(const struct label_test *t, double value)
+{
+	return COMPARE(t->f->cmp, value, t->f->number) ? LABEL_YES : LABEL_NO;
+}
+
 bool label_test_sees_errors(const struct label_test *t)
 {
 	return t->f->kind == LABEL_FILTER_IP;

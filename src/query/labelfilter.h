@@ -11,6 +11,15 @@ struct label_test;
 /* Borrows the tree f. */
 int label_test_new(const struct label_filter *f, struct label_test **out, struct err *err);
 void label_test_free(struct label_test *t); /* NULL is fine */
+/* The tests of one label each that an and/or tree is made of, or the test itself; borrowed. Returns their number, of which
+ * at most max are stored. */
+size_t label_test_leaves(const struct label_test *t, const struct label_test **out, size_t max);
+/* What a test of one label makes of a value that is there. */
+enum label_verdict { LABEL_NO, LABEL_YES, LABEL_NO_VALUE, LABEL_N_VERDICTS };
+enum label_verdict label_test_value(const struct label_test *t, struct slice value);
+/* Is it a comparison with a number? Then a value that is one need not become text. */
+bool label_test_is_number(const struct label_test *t);
+enum label_verdict label_test_number(const struct label_test *t, double value);
 /* Does the entry stay? A value that does not convert keeps the entry and gives it an error, in scratch
  * memory. */
 bool label_test_run(const struct label_test *t, struct label_set *s, struct arena *scratch);

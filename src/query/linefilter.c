@@ -237,6 +237,25 @@ static size_t pattern_literals(const struct pattern *p, struct slice *out, size_
 	return n;
 }
 
+size_t line_test_any_of(const struct line_test *t, bool *negative, struct slice *out, size_t max)
+{
+	size_t n = 0, more;
+
+	*negative = t->negative;
+	for (size_t i = 0; i < t->n; i++, n += more) {
+		const struct alt *alt = &t->alt[i];
+
+		more = alt->kind == ALT_CONTAINS && alt->lit.n > 0 && n < max;
+		if (more)
+			out[n] = alt->lit;
+		else if (alt->kind == ALT_RE)
+			more = simple_re_any_of(alt->re, out + n, max - n);
+		if (more == 0)
+			return 0;
+	}
+	return n;
+}
+
 size_t line_test_required(const struct line_test *t, struct slice *out, size_t max)
 {
 	if (t->negative || t->n != 1 || max == 0)

@@ -32,6 +32,9 @@ bool line_test_match(const struct line_test *t, struct slice line); /* is the li
 bool line_test_keeps_all(const struct line_test *t);
 /* 0 byte searches, 1 addresses and patterns, 2 regular expressions: run cheap filters first. */
 int line_test_cost(const struct line_test *t);
+/* It keeps a line if and only if that holds one of these literals, or with *negative none of them; borrowed. Their number;
+ * 0: it is not as simple as that, or they are more than max. */
+size_t line_test_any_of(const struct line_test *t, bool *negative, struct slice *out, size_t max);
 /* Literals that every line it keeps holds, byte for byte; borrowed. Returns their number, at most max. */
 size_t line_test_required(const struct line_test *t, struct slice *out, size_t max);
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/map.h"
+#include "query/column_scan.h"
 
 enum { MIN_ROUND = 1024, STOP = 1 };
 
@@ -312,6 +313,53 @@ static int visit_block(struct scan_worker *w, const struct entry_block *b, uint6
 	return 0;
 }
 
+/* Lines are rebuilt few at a time, twice as many with each step, so that no more are than the answer takes. */
+enum { FIRST_ROWS = 16, MOST_ROWS = 512 };
+
+/* Moves the next rows of the block from w->rows to *out. Returns their number; 0: none is left that matters. */
+static size_t next_rows(struct scan_worker *w, const struct entry_block *b, size_t max, size_t *at, uint64_t *out)
+{
+	struct log_scan *ls = w->scan->own;
+	bool backward = w->scan->plan->backward;
+	size_t n = 0;
+
+	memset(out, 0, rows_words(columns_n_rows(b->columns)) * sizeof(*out));
+	for (; n < max && *at < b->n; ++*at) {
+		size_t i = backward ? b->n - 1 - *at : *at;
+
+		if (!rows_has(w->rows.v, b->first_row + i))
+			continue;
+		if (!top_wants(ls->top, b->ts[i]))
+			break;
+		rows_add(out, b->first_row + i);
+		n++;
+	}
+	return n;
+}
+
+static int visit_columns(struct scan_worker *w, const struct entry_block *b, uint64_t *seq, struct err *err)
+{
+	size_t at = 0, max = FIRST_ROWS, words = rows_words(columns_n_rows(b->columns));
+	struct entry_block lines;
+	int rc;
+
+	if (scan_tick(w, b->n, err) == -1)
+		return -1;
+	if (!top_wants(((struct log_scan *)w->scan->own)->top, b->ts[w->scan->plan->backward ? b->n - 1 : 0]))
+		return STOP;
+	if ((rc = column_scan_filter(w, b, err)) != 1)
+		return rc;
+	vec_reserve(&w->next_rows, words);
+	while (next_rows(w, b, max, &at, w->next_rows.v) > 0) {
+		if (scan_rows(w, b, w->next_rows.v, &lines, err) == -1)
+			return -1;
+		if ((rc = visit_block(w, &lines, seq, err)) != 0)
+			return rc;
+		max = MIN(max * 2, (size_t)MOST_ROWS);
+	}
+	return 0;
+}
+
 /* The part of the unit that belongs to this round; false if there is none that can matter. */
 static bool cut_unit(const struct log_scan *ls, const struct snap_unit *u, struct snap_unit *out)
 {
@@ -339,7 +387,7 @@ static int log_unit(struct scan_worker *w, const struct snap_unit *u, struct err
 	same_time_start(w->own);
 	scan_unit_start(w, &part);
 	while ((rc = scan_block(w, &b, err)) == 1)
-		if ((rc = visit_block(w, &b, &seq, err)) != 0)
+		if ((rc = b.columns != NULL ? visit_columns(w, &b, &seq, err) : visit_block(w, &b, &seq, err)) != 0)
 			break;
 	return rc == -1 ? -1 : 0;
 }
@@ -538,6 +586,9 @@ int logs_run(struct exec *x, const struct logql_log *log, struct query_result *o
 	out->type = RESULT_STREAMS;
 	if (plan_new(log, &o, x->arena, &plan, err) == -1)
 		return -1;
+	plan->use_columns = !x->req->no_columns;
+	if (plan->use_columns)
+		plan->columns = column_uses_new(plan, NULL, x->arena);
 	if (x->req->limit > 0 && o.window.start < o.window.end)
 		rc = run_plan(x, plan, out, err);
 	plan_fini(plan);

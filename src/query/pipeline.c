@@ -492,6 +492,29 @@ size_t pipeline_needles(const struct pipeline *p, struct slice *out, size_t max)
 	return n;
 }
 
+size_t pipeline_line_tests(const struct pipeline *p, const struct line_test **out, size_t max)
+{
+	for (size_t i = 0; i < p->lines.n && i < max; i++)
+		out[i] = p->lines.v[i];
+	return p->lines.n;
+}
+
+size_t pipeline_label_tests(const struct pipeline *p, const struct label_test **out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->base.n; i++, n++)
+		if (n < max)
+			out[n] = p->base.v[i];
+	for (size_t i = 0; i < p->stages.n; i++)
+		if (p->stages.v[i].run == run_label_test) {
+			if (n < max)
+				out[n] = p->stages.v[i].own;
+			n++;
+		}
+	return n;
+}
+
 /* ---- running ---- */
 
 void pipe_state_init(struct pipe_state *st, const struct pipeline *p)

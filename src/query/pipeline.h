@@ -33,6 +33,13 @@ bool pipeline_reads_lines(const struct pipeline *p);
 /* Byte strings that every line must hold to get through; borrowed from the pipeline. */
 size_t pipeline_needles(const struct pipeline *p, struct slice *out, size_t max);
 
+/* For those who decide without lines (query/column_classes.h): the tests of the stored line, and the label filters.
+ * Borrowed; the number of all of them, of which at most max are stored. */
+struct line_test;
+size_t pipeline_line_tests(const struct pipeline *p, const struct line_test **out, size_t max);
+struct label_test;
+size_t pipeline_label_tests(const struct pipeline *p, const struct label_test **out, size_t max);
+
 struct pipe_state {
 	const struct pipeline *pipeline;
 	struct label_set set; /* the labels of the entry that pipeline_run saw last */

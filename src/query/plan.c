@@ -95,6 +95,25 @@ static bool need_stage(struct name_vec *names, const struct logql_stage *s)
 	return !reads.all;
 }
 
+bool plan_stage_needs(const struct logql_log *log, size_t n, struct label_needs *out, struct arena *a)
+{
+	struct name_vec names = { 0 };
+	bool known = true;
+
+	for (size_t i = 0; i < n && known; i++)
+		known = need_stage(&names, &log->stages[i]);
+	if (known) {
+		*out = (struct label_needs){ .names = arena_array(a, struct slice, names.n) };
+		if (names.n > 0)
+			memcpy(out->names, names.v, names.n * sizeof(*names.v));
+		out->n = sort_unique(out->names, names.n);
+		for (size_t i = 0; i < out->n; i++)
+			out->preserve_error = out->preserve_error || slice_eq(out->names[i], LABEL_ERROR);
+	}
+	vec_fini(&names);
+	return known;
+}
+
 static void need_unwrap(struct name_vec *names, const struct logql_unwrap *u)
 {
 	need(names, u->label);
@@ -358,4 +377,6 @@ void plan_fini(struct plan *p)
 		return;
 	pipeline_free(p->pipeline);
 	p->pipeline = NULL;
+	pipeline_free(p->probe);
+	p->probe = NULL;
 }

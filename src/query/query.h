@@ -11,6 +11,8 @@
 #include "model/limits.h"
 #include "model/traceid.h"
 
+struct account_user;
+struct cache;
 struct store;
 struct pool;
 
@@ -20,6 +22,8 @@ struct query_engine {
 	const struct trace_keys *keys;
 	_Atomic uint64_t *memory_in_use; /* of all queries together; may be NULL */
 	uint64_t memory_limit;		 /* for all queries together; 0 = none */
+	struct account_user *memory;	 /* queries' share of the process's account; may be NULL */
+	struct cache *result_cache;	 /* of parts of range aggregations; NULL: none */
 };
 
 /* Shared with whoever waits: only `cancelled` is written from outside. */
@@ -33,6 +37,7 @@ int query_control_check(const struct query_control *c, struct err *err);
  * The end takes what the work in between returned; -1 also if it cannot be believed. */
 void query_guard_begin(struct query_control *c);
 int query_guard_end(const struct query_control *c, int rc, struct err *err);
+bool query_guard_tripped(void); /* has a match been given up since the beginning? The end will fail. */
 
 struct query_request {
 	struct slice tenant;
@@ -45,6 +50,7 @@ struct query_request {
 	bool backward;
 	bool categorize; /* log entries also carry metadata and parsed labels apart */
 	bool no_index;	 /* scan everything, for tests that compare with the trace index */
+	bool no_columns; /* look at every line, for tests that compare with the columns */
 	const struct limits *limits;
 };
 
@@ -75,6 +81,12 @@ struct query_stats {
 	uint64_t head_bytes, head_lines, decompressed_bytes, decompressed_lines, compressed_bytes, duplicates;
 	uint64_t chunks_total, chunks_read, chunks_skipped_by_trace, blocks_read, blocks_skipped, streams;
 	uint64_t chunks_counted; /* counted when they were written, and hardly or not at all read */
+	/* Why chunks and blocks were not read, besides chunks_skipped_by_trace (the index of trace ids). */
+	uint64_t chunks_skipped_by_time, chunks_skipped_by_filter, chunks_skipped_by_templates;
+	uint64_t blocks_skipped_by_templates, days_skipped_by_trace;
+	uint64_t columns_decoded, lines_rebuilt;
+	/* The result cache, in units of work (query/range_cache.h). */
+	uint64_t cache_requests, cache_hits, cache_stored, cache_bytes_found, cache_bytes_stored;
 	bool used_trace_index;
 	double exec_seconds, queue_seconds;
 	double plan_seconds, scan_seconds;

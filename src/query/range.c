@@ -1,6 +1,7 @@
+#include "query/range_scan.h"
+#include "query/column_uses.h"
 #include "query/range.h"
 #include "query/unwrap.h"
-#include "query/window.h"
 
 #include <assert.h>
 
@@ -34,7 +35,8 @@ static uint32_t step_from(const struct grid *g, wide from, wide *last)
 	return (uint32_t)i;
 }
 
-struct cell range_cell(const struct grid *g, int64_t range_ns, int64_t offset_ns, int64_t ts)
+/* Any operands at all. */
+static struct cell wide_cell(const struct grid *g, int64_t range_ns, int64_t offset_ns, int64_t ts)
 {
 	wide shift = (wide)offset_ns - g->start; /* time relative to the start, as seen by a window's end */
 	wide last_lo, last_end;
@@ -45,6 +47,46 @@ struct cell range_cell(const struct grid *g, int64_t range_ns, int64_t offset_ns
 	last_lo -= shift;
 	last_end -= shift + range_ns;
 	c.last = narrow(MIN(last_lo, last_end));
+	return c;
+}
+
+/* As step_from. */
+static uint32_t near_step_from(const struct grid *g, int64_t from, int64_t *last)
+{
+	int64_t i = from > 0 ? (from - 1) / g->step + 1 : 0;
+
+	*last = INT64_MAX;
+	if (i >= g->n)
+		return g->n;
+	*last = i * g->step;
+	return (uint32_t)i;
+}
+
+/* Are sums of a few of them far from the ends of int64? All but queries at the edge of time are so. */
+static bool is_near(const struct grid *g, int64_t range_ns, int64_t offset_ns, int64_t ts)
+{
+	const int64_t far = INT64_MAX / 8;
+
+	return g->start < far && g->start > -far && range_ns < far && offset_ns < far && offset_ns > -far && ts < far &&
+	       ts > -far && g->step < far;
+}
+
+struct cell range_cell(const struct grid *g, int64_t range_ns, int64_t offset_ns, int64_t ts)
+{
+	int64_t last_lo, last_end;
+	struct cell c;
+
+	if (!is_near(g, range_ns, offset_ns, ts)) {
+		c = wide_cell(g, range_ns, offset_ns, ts);
+	} else {
+		int64_t shift = offset_ns - g->start;
+
+		c.lo = near_step_from(g, ts + shift, &last_lo);
+		c.end = near_step_from(g, ts + shift + range_ns, &last_end);
+		last_lo = c.lo == g->n ? INT64_MAX : last_lo - shift;
+		last_end = c.end == g->n ? INT64_MAX : last_end - shift - range_ns;
+		c.last = MIN(last_lo, last_end);
+	}
 	assert(c.lo <= c.end && c.last >= ts);
 	return c;
 }
@@ -74,27 +116,6 @@ const struct logql_grouping *range_pushed_grouping(const struct logql_expr *e)
 	default: return NULL;
 	}
 }
-
-struct range_scan {
-	struct exec *exec;
-	struct window_spec spec;
-	const struct plan *plan;
-	struct unwrap *unwrap;	  /* NULL: lines are counted */
-	struct range_table table; /* of all workers, at the end */
-	bool errors;		  /* some series kept all their labels */
-	struct err merge_err;
-	bool failed;
-};
-
-struct range_worker {
-	struct range_table table;
-	struct acc *stream_acc; /* of the unit at hand, where stream labels decide the series */
-	struct cell cell;
-	uint64_t unit;
-	bool errors;
-	VEC(struct meta_ctx *) dirty; /* contexts with counts not yet added */
-	struct arena scratch;
-};
 
 /* ---- the series of an entry ---- */
 
@@ -127,7 +148,7 @@ static struct acc *series_of(struct scan_worker *w, struct err *err)
 }
 
 /* Of the entry whose labels the pipeline's state holds. */
-static struct acc *series_of_set(struct scan_worker *w, struct err *err)
+struct acc *range_series(struct scan_worker *w, struct err *err)
 {
 	struct range_worker *rw = w->own;
 	const struct label_set *s = &w->pipe.set;
@@ -165,13 +186,7 @@ static struct acc *series_of_stream(struct scan_worker *w, struct err *err)
 
 /* ---- one unit ---- */
 
-/* Entries i to j - 1 of a block fall into the same windows. */
-struct run {
-	const struct entry_block *b;
-	size_t i, j;
-};
-
-static int add_lines(struct scan_worker *w, struct acc *a, uint64_t lines, uint64_t bytes, struct err *err)
+int range_add_lines(struct scan_worker *w, struct acc *a, uint64_t lines, uint64_t bytes, struct err *err)
 {
 	struct range_worker *rw = w->own;
 
@@ -192,7 +207,7 @@ static int run_unfiltered(struct scan_worker *w, const struct run *r, struct err
 			bytes += r->b->line[i].n;
 	if (scan_tick(w, (r->j - r->i) * 8, err) == -1)
 		return -1;
-	return add_lines(w, rw->stream_acc, r->j - r->i, bytes, err);
+	return range_add_lines(w, rw->stream_acc, r->j - r->i, bytes, err);
 }
 
 static int run_line_filters(struct scan_worker *w, const struct run *r, struct err *err)
@@ -211,7 +226,7 @@ static int run_line_filters(struct scan_worker *w, const struct run *r, struct e
 		n++;
 		bytes += line.n;
 	}
-	return n > 0 ? add_lines(w, rw->stream_acc, n, bytes, err) : 0;
+	return n > 0 ? range_add_lines(w, rw->stream_acc, n, bytes, err) : 0;
 }
 
 static int flush_dirty(struct scan_worker *w, struct err *err)
@@ -223,7 +238,7 @@ static int flush_dirty(struct scan_worker *w, struct err *err)
 		struct meta_ctx *c = rw->dirty.v[i];
 
 		if (rc == 0)
-			rc = add_lines(w, c->own, c->n, c->bytes, err);
+			rc = range_add_lines(w, c->own, c->n, c->bytes, err);
 		c->n = c->bytes = 0;
 	}
 	rw->dirty.n = 0;
@@ -239,7 +254,7 @@ static int count_by_meta(struct scan_worker *w, struct meta_ctx *c, size_t bytes
 		c->base.keep = pipeline_run(&w->pipe, &c->base, 0, SLICE(""));
 		if (!c->base.keep)
 			return 0;
-		c->own = series_of_set(w, err);
+		c->own = range_series(w, err);
 		if (c->own == NULL)
 			return -1;
 	}
@@ -254,8 +269,8 @@ static int count_by_line(struct scan_worker *w, const struct meta_ctx *c, int64_
 {
 	if (!pipeline_run(&w->pipe, &c->base, ts, line))
 		return 0;
-	struct acc *a = series_of_set(w, err);
-	return a == NULL ? -1 : add_lines(w, a, 1, w->pipe.line.n, err);
+	struct acc *a = range_series(w, err);
+	return a == NULL ? -1 : range_add_lines(w, a, 1, w->pipe.line.n, err);
 }
 
 static int sample_of_line(struct scan_worker *w, const struct meta_ctx *c, int64_t ts, struct slice line,
@@ -265,16 +280,18 @@ static int sample_of_line(struct scan_worker *w, const struct meta_ctx *c, int64
 	struct range_worker *rw = w->own;
 	struct part p = { .ts = ts, .n = 1 };
 
+	if (line.p == NULL) /* nobody looks into lines */
+		line = SLICE("");
 	arena_reset(&w->pipe.scratch);
 	if (!pipeline_run(&w->pipe, &c->base, ts, line) || !unwrap_run(rs->unwrap, &w->pipe, &p.v))
 		return 0;
-	struct acc *a = series_of_set(w, err);
+	struct acc *a = range_series(w, err);
 	if (a == NULL)
 		return -1;
 	return range_table_add(&rw->table, a, &rw->cell, rw->unit, &p, err);
 }
 
-static int run_by_entry(struct scan_worker *w, const struct run *r, struct err *err)
+int range_run_by_entry(struct scan_worker *w, const struct run *r, struct err *err)
 {
 	const struct range_scan *rs = w->scan->own;
 	const struct pipeline *p = rs->plan->pipeline;
@@ -299,7 +316,7 @@ static int run_by_entry(struct scan_worker *w, const struct run *r, struct err *
 	return rc == -1 ? -1 : flush_dirty(w, err);
 }
 
-static size_t first_after(const struct entry_block *b, size_t from, int64_t last)
+size_t range_first_after(const struct entry_block *b, size_t from, int64_t last)
 {
 	size_t lo = from, hi = b->n;
 
@@ -316,7 +333,7 @@ static size_t first_after(const struct entry_block *b, size_t from, int64_t last
 	return lo;
 }
 
-static struct cell cell_of(const struct range_scan *rs, int64_t ts)
+struct cell range_cell_of(const struct range_scan *rs, int64_t ts)
 {
 	return range_cell(rs->spec.grid, rs->spec.range_ns, rs->spec.offset_ns, ts);
 }
@@ -325,13 +342,13 @@ static int visit_block(struct scan_worker *w, const struct entry_block *b, struc
 {
 	const struct range_scan *rs = w->scan->own;
 	struct range_worker *rw = w->own;
-	int (*visit)(struct scan_worker *, const struct run *, struct err *) = run_by_entry;
+	int (*visit)(struct scan_worker *, const struct run *, struct err *) = range_run_by_entry;
 
 	if (rw->stream_acc != NULL)
 		visit = pipeline_has_line_filters(rs->plan->pipeline) ? run_line_filters : run_unfiltered;
 	for (size_t i = 0, j; i < b->n; i = j) {
-		rw->cell = cell_of(rs, b->ts[i]);
-		j = first_after(b, i, rw->cell.last);
+		rw->cell = range_cell_of(rs, b->ts[i]);
+		j = range_first_after(b, i, rw->cell.last);
 		if (rw->cell.lo < rw->cell.end && visit(w, &(struct run){ b, i, j }, err) == -1)
 			return -1;
 	}
@@ -358,7 +375,7 @@ static int read_unit(struct scan_worker *w, const struct snap_unit *u, struct er
 
 	scan_unit_start(w, u);
 	while ((rc = scan_block(w, &b, err)) == 1)
-		if (b.n > 0 && visit_block(w, &b, err) == -1)
+		if (b.n > 0 && (b.columns != NULL ? range_columns_visit(w, &b, err) : visit_block(w, &b, err)) == -1)
 			return -1;
 	return rc;
 }
@@ -373,10 +390,13 @@ struct cuts {
 	size_t n;
 };
 
-/* Are all entries of the bucket in the unit, and in the same windows? */
-static bool is_whole(const struct range_scan *rs, const struct snap_unit *u, const struct count_bucket *b)
+/* Are all entries of the bucket in the unit, and in the same windows? *cell: that of a bucket before, or of none (last is
+ * INT64_MIN); then that of this one. */
+static bool is_whole(const struct range_scan *rs, const struct snap_unit *u, const struct count_bucket *b, struct cell *cell)
 {
-	return b->first >= u->range.start && b->last < u->range.end && cell_of(rs, b->first).last >= b->last;
+	if (b->first > cell->last)
+		*cell = range_cell_of(rs, b->first);
+	return b->first >= u->range.start && b->last < u->range.end && cell->last >= b->last;
 }
 
 static bool is_outside(const struct snap_unit *u, const struct count_bucket *b)
@@ -388,6 +408,7 @@ static bool is_outside(const struct snap_unit *u, const struct count_bucket *b)
 static bool find_cuts(const struct range_scan *rs, const struct snap_unit *u, const struct unit_counts *c,
 		      struct cuts *out)
 {
+	struct cell cell = { .last = INT64_MIN };
 	uint64_t n_read = 0, n_all = 0;
 
 	out->n = 0;
@@ -397,7 +418,7 @@ static bool find_cuts(const struct range_scan *rs, const struct snap_unit *u, co
 		if (is_outside(u, b))
 			continue;
 		n_all += b->n_entries;
-		if (is_whole(rs, u, b))
+		if (is_whole(rs, u, b, &cell))
 			continue;
 		n_read += b->n_entries;
 		struct timerange cut = { MAX(b->first, u->range.start),
@@ -432,7 +453,7 @@ static int series_of_metas(struct scan_worker *w, const struct unit_counts *c, s
 			continue;
 		if (w->pipe.set.error.n > 0)
 			return 0;
-		out[i] = series_of_set(w, err);
+		out[i] = range_series(w, err);
 		if (out[i] == NULL)
 			return -1;
 	}
@@ -445,14 +466,14 @@ static int add_buckets(struct scan_worker *w, const struct snap_unit *u, const s
 	const struct range_scan *rs = w->scan->own;
 	struct range_worker *rw = w->own;
 
+	rw->cell = (struct cell){ .last = INT64_MIN };
 	for (size_t i = 0; i < c->n_buckets; i++) {
 		const struct count_bucket *b = &c->bucket[i];
 
-		if (series[b->meta] == NULL || is_outside(u, b) || !is_whole(rs, u, b))
+		if (series[b->meta] == NULL || is_outside(u, b) || !is_whole(rs, u, b, &rw->cell))
 			continue;
-		rw->cell = cell_of(rs, b->first);
 		if (rw->cell.lo < rw->cell.end &&
-		    add_lines(w, series[b->meta], b->n_entries, rs->spec.fn->bytes ? b->bytes : 0, err) == -1)
+		    range_add_lines(w, series[b->meta], b->n_entries, rs->spec.fn->bytes ? b->bytes : 0, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -489,26 +510,38 @@ static int count_unit(struct scan_worker *w, const struct snap_unit *u, struct e
 	return rc;
 }
 
-static int range_unit(struct scan_worker *w, const struct snap_unit *u, struct err *err)
+static int visit_unit(struct scan_worker *w, const struct snap_unit *u, const struct cell *first, bool one_cell,
+		      struct err *err)
 {
 	const struct range_scan *rs = w->scan->own;
-	struct cell first = cell_of(rs, u->range.start);
-	bool one_cell = first.last >= u->range.end - 1;
-	struct range_worker *rw = worker_of(w);
+	struct range_worker *rw = w->own;
 
-	if (one_cell && first.lo == first.end)
-		return 0;
-	w->stream = u->stream;
 	rw->unit++;
 	rw->stream_acc = NULL;
 	if (rs->unwrap == NULL && stream_decides(w) && (rw->stream_acc = series_of_stream(w, err)) == NULL)
 		return -1;
-	rw->cell = first;
+	rw->cell = *first;
 	if (one_cell && u->exact_count && rw->stream_acc != NULL && !rs->spec.fn->bytes &&
 	    !pipeline_has_line_filters(rs->plan->pipeline))
-		return add_lines(w, rw->stream_acc, u->n_entries, 0, err);
+		return range_add_lines(w, rw->stream_acc, u->n_entries, 0, err);
 	int rc = count_unit(w, u, err);
 	return rc == 0 ? read_unit(w, u, err) : rc == 1 ? 0 : -1;
+}
+
+static int range_unit(struct scan_worker *w, const struct snap_unit *u, struct err *err)
+{
+	const struct range_scan *rs = w->scan->own;
+	struct cell first = range_cell_of(rs, u->range.start);
+	bool one_cell = first.last >= u->range.end - 1;
+
+	worker_of(w);
+	if (one_cell && first.lo == first.end)
+		return 0;
+	w->stream = u->stream;
+	int rc = range_cache_begin(w, u, err);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	return range_cache_end(w, visit_unit(w, u, &first, one_cell, err), err);
 }
 
 /* ---- together ---- */
@@ -525,7 +558,11 @@ static void range_worker_fini(struct scan_worker *w)
 		rs->failed = range_table_join(&rs->table, &rw->table, &rs->merge_err) == -1;
 	rs->errors = rs->errors || rw->errors;
 	range_table_fini(&rw->table);
+	range_cache_worker_fini(&rw->cache, &rs->exec->stats);
 	vec_fini(&rw->dirty);
+	vec_fini(&rw->dirty_classes);
+	vec_fini(&rw->length);
+	vec_fini(&rw->by_row);
 	arena_fini(&rw->scratch);
 	free(rw);
 }
@@ -674,7 +711,11 @@ static int run(struct range_scan *rs, const struct logql_expr *e, const struct p
 		return -1;
 	if (plan_new(&r->log, o, rs->exec->arena, &plan, err) == -1)
 		goto out;
+	plan->use_columns = !rs->exec->req->no_columns;
+	if (plan->use_columns)
+		plan->columns = column_uses_new(plan, rs->unwrap, rs->exec->arena);
 	rs->plan = plan;
+	range_cache_init(&rs->cache, rs->exec, &rs->spec, e, o->grouping);
 	if (o->window.start < o->window.end && scan_range(rs, err) == -1)
 		goto out;
 	rc = rs->spec.op == RANGE_ABSENT ? absent_series(rs, out, err) : all_series(rs, out, err);

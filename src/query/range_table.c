@@ -107,8 +107,30 @@ static bool too_many_panes(const struct range_table *t, const struct acc *a)
 	return a->n >= 64 + 4 * (size_t)t->grid->n;
 }
 
+/* Among those that are ascending; NULL: it is new. */
+static struct pane *find_pane(const struct acc *a, uint64_t place)
+{
+	size_t lo = 0, hi = a->n_sorted;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (pane_place(&a->panes[mid]) < place)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < a->n_sorted && pane_place(&a->panes[lo]) == place ? &a->panes[lo] : NULL;
+}
+
 static int push_pane(struct range_table *t, struct acc *a, const struct pane *p, struct err *err)
 {
+	struct pane *same = t->fn->counts ? find_pane(a, pane_place(p)) : NULL;
+
+	if (same != NULL) { /* whole numbers add up in any order */
+		t->fn->merge(&same->part, &p->part);
+		return 0;
+	}
 	if (too_many_panes(t, a))
 		sort_panes(t, a);
 	if (make_room(t, a, sizeof(*p), err) == -1)

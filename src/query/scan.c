@@ -1,9 +1,14 @@
 #include "query/scan.h"
+#include "base/account.h"
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/text.h"
+#include "query/column_classes.h"
 
 enum { TICK_WORK = 1024, WORK_BYTES = 1024 };
+
+/* Units are handed out in batches of so much work; to hand one out and to begin it costs about as much as UNIT_BYTES. */
+enum { BATCH_BYTES = 256 << 10, UNIT_BYTES = 8 << 10, BATCHES_PER_THREAD = 8 };
 
 /* ---- memory ---- */
 
@@ -25,11 +30,15 @@ int exec_charge(struct exec *x, uint64_t n, struct err *err)
 	uint64_t own = atomic_fetch_add(&x->memory, n) + n;
 	uint64_t all = e->memory_in_use != NULL ? atomic_fetch_add(e->memory_in_use, n) + n : 0;
 
+	account_charge(e->memory, n);
 	if (limit != 0 && own > limit)
 		return over_budget("max_query_memory", limit, ERR_BAD_REQUEST, err);
 	if (e->memory_limit != 0 && all > e->memory_limit)
 		return over_budget("query_memory of all queries together", e->memory_limit, ERR_UNAVAILABLE,
 				   err);
+	if (account_is_over(e->memory))
+		return over_budget("memory_limit of all work together", account_limit_of(e->memory),
+				   ERR_UNAVAILABLE, err);
 	return 0;
 }
 
@@ -38,6 +47,7 @@ void exec_refund(struct exec *x, uint64_t n)
 	atomic_fetch_sub(&x->memory, n);
 	if (x->engine->memory_in_use != NULL)
 		atomic_fetch_sub(x->engine->memory_in_use, n);
+	account_release(x->engine->memory, n);
 }
 
 /* ---- workers ---- */
@@ -49,6 +59,8 @@ static struct scan_worker *worker_new(struct scan *s)
 	w->scan = s;
 	w->reader = reader_new(s->snap);
 	pipe_state_init(&w->pipe, s->plan->pipeline);
+	if (s->plan->probe != NULL)
+		pipe_state_init(&w->probe, s->plan->probe);
 	arena_init(&w->ctx_arena);
 	buf_init(&w->text);
 	return w;
@@ -71,6 +83,10 @@ static void add_stats(struct exec *x, const struct read_stats *r)
 	s->chunks_counted += r->chunks_counted;
 	s->blocks_read += r->blocks_read;
 	s->blocks_skipped += r->blocks_skipped;
+	s->chunks_skipped_by_templates += r->chunks_skipped_by_templates;
+	s->blocks_skipped_by_templates += r->blocks_skipped_by_templates;
+	s->columns_decoded += r->columns_decoded;
+	s->lines_rebuilt += r->lines_rebuilt;
 	x->corrupt_blocks += r->corrupt_blocks;
 }
 
@@ -81,6 +97,15 @@ static void worker_free(struct scan_worker *w)
 	add_stats(w->scan->exec, reader_stats(w->reader));
 	reader_free(w->reader);
 	pipe_state_fini(&w->pipe);
+	if (w->scan->plan->probe != NULL)
+		pipe_state_fini(&w->probe);
+	if (w->classes != NULL)
+		column_classes_fini(w->classes);
+	free(w->classes);
+	column_lines_fini(&w->column_lines);
+	vec_fini(&w->rows);
+	vec_fini(&w->next_rows);
+	vec_fini(&w->entries);
 	arena_fini(&w->ctx_arena);
 	vec_fini(&w->labels);
 	buf_fini(&w->text);
@@ -181,6 +206,7 @@ int scan_init(struct scan *s, struct exec *x, const struct plan *plan, struct er
 	struct scan_hint hint = { .range = plan->window,
 				  .backward = plan->backward,
 				  .no_lines = plan->no_lines,
+				  .columns = plan->use_columns,
 				  .needles = plan->needles,
 				  .n_needles = plan->n_needles };
 	struct snapshot *snap;
@@ -199,7 +225,10 @@ int scan_init(struct scan *s, struct exec *x, const struct plan *plan, struct er
 	const struct snap_stats *st = snapshot_stats(s->snap);
 	x->stats.chunks_total += st->chunks_considered;
 	x->chunks_missing += st->chunks_missing;
+	x->stats.chunks_skipped_by_time += st->chunks_skipped_by_time;
 	x->stats.chunks_skipped_by_trace += st->chunks_skipped_by_trace;
+	x->stats.chunks_skipped_by_filter += st->chunks_skipped_by_filter;
+	x->stats.days_skipped_by_trace += st->days_skipped_by_trace;
 	x->stats.used_trace_index = x->stats.used_trace_index || st->used_trace_index;
 	x->stats.streams += snapshot_n_streams(s->snap);
 	x->stats.plan_seconds += (double)(clock_mono_ns() - t0) / 1e9;
@@ -215,7 +244,7 @@ static void fail(struct scan *s, const struct err *err)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void run_unit(void *arg, size_t i)
+static void run_batch(void *arg, size_t number)
 {
 	struct scan *s = arg;
 	struct err err;
@@ -227,7 +256,8 @@ static void run_unit(void *arg, size_t i)
 	int rc = query_control_check(s->exec->control, &err);
 	if (rc == 0) {
 		query_guard_begin(s->exec->control);
-		rc = s->unit(w, snapshot_unit(s->snap, i), &err);
+		for (size_t i = s->batch.v[number]; i < s->batch.v[number + 1] && rc == 0 && !s->failed && !query_guard_tripped(); i++)
+			rc = s->unit(w, snapshot_unit(s->snap, i), &err);
 		rc = query_guard_end(s->exec->control, rc, &err);
 	}
 	if (rc == -1)
@@ -235,17 +265,40 @@ static void run_unit(void *arg, size_t i)
 	worker_give(s, w);
 }
 
+/* Where batches of units begin, and where the last one ends. Large units stand alone; of few there is enough for all. */
+static void make_batches(struct scan *s, unsigned n_threads)
+{
+	size_t n = snapshot_n_units(s->snap);
+	uint64_t total = 0, most, bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += snapshot_unit(s->snap, i)->raw_bytes + UNIT_BYTES;
+	most = MIN(total / n_threads / BATCHES_PER_THREAD, (uint64_t)BATCH_BYTES);
+	s->batch.n = 0;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t more = snapshot_unit(s->snap, i)->raw_bytes + UNIT_BYTES;
+
+		if (i == 0 || bytes + more > most) {
+			vec_push(&s->batch, i);
+			bytes = 0;
+		}
+		bytes += more;
+	}
+	vec_push(&s->batch, n);
+}
+
 int scan_run(struct scan *s, struct err *err)
 {
 	struct pool *pool = s->exec->engine->pool;
-	size_t n = snapshot_n_units(s->snap);
+	unsigned n_threads = pool != NULL ? pool_n_threads(pool) + 1 : 1;
 	int64_t t0 = clock_mono_ns();
 
-	if (pool != NULL && n > 1)
-		pool_for(pool, n, pool_n_threads(pool) + 1, run_unit, s);
+	make_batches(s, n_threads);
+	if (pool != NULL)
+		pool_for(pool, s->batch.n - 1, n_threads, run_batch, s);
 	else
-		for (size_t i = 0; i < n; i++)
-			run_unit(s, i);
+		for (size_t i = 0; i + 1 < s->batch.n; i++)
+			run_batch(s, i);
 	s->exec->stats.scan_seconds += (double)(clock_mono_ns() - t0) / 1e9;
 	if (!s->failed)
 		return 0;
@@ -259,6 +312,7 @@ void scan_fini(struct scan *s)
 		next = w->next;
 		worker_free(w);
 	}
+	vec_fini(&s->batch);
 	snapshot_release(s->snap);
 	pthread_mutex_destroy(&s->lock);
 }
@@ -288,9 +342,36 @@ int scan_block(struct scan_worker *w, struct entry_block *b, struct err *err)
 	if (w->scan->failed)
 		return 0;
 	int rc = reader_next(w->reader, b, err);
-	if (rc == 1)
+	if (rc == 1 && b->columns == NULL)
 		prepare_ctx(w, b);
 	return rc;
+}
+
+/* entry i of the block is row first_row + i. */
+static const uint64_t *entries_of(struct scan_worker *w, const struct entry_block *b, const uint64_t *rows)
+{
+	size_t n = rows_words(b->n), shift = b->first_row % 64, last = (b->first_row + b->n - 1) / 64;
+
+	if (b->first_row == 0)
+		return rows;
+	vec_reserve(&w->entries, n);
+	for (size_t i = 0; i < n; i++) {
+		size_t at = b->first_row / 64 + i;
+
+		w->entries.v[i] = rows[at] >> shift;
+		if (shift > 0 && at < last)
+			w->entries.v[i] |= rows[at + 1] << (64 - shift);
+	}
+	return w->entries.v;
+}
+
+int scan_rows(struct scan_worker *w, const struct entry_block *b, const uint64_t *rows, struct entry_block *out,
+	      struct err *err)
+{
+	if (reader_rows(w->reader, b, entries_of(w, b, rows), out, err) == -1)
+		return -1;
+	prepare_ctx(w, out);
+	return 0;
 }
 
 int scan_tick(struct scan_worker *w, size_t n, struct err *err)

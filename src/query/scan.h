@@ -1,11 +1,12 @@
-/* query/scan.h - runs a plan over the store: one snapshot, its units handed out in order to all threads of
- * the pool, each with a worker that holds the reader and the memory of one thread. The caller of scan_run
+/* query/scan.h - runs a plan over the store: one snapshot, its units handed out in order, small ones
+ * several at a time, to all threads of the pool, each with a worker that holds the reader and the memory of one thread. The caller of scan_run
  * decides what happens to the entries of a unit. */
 #ifndef QUERY_SCAN_H
 #define QUERY_SCAN_H
 
 #include <pthread.h>
 #include "index/store.h"
+#include "query/column_lines.h"
 #include "query/plan.h"
 #include "query/query.h"
 
@@ -42,6 +43,10 @@ struct scan_worker {
 	uint64_t metas_key;
 	size_t n_metas;
 	uint32_t work;		 /* since the deadline was looked at */
+	VEC(uint64_t) rows, next_rows, entries; /* of the block at hand, for columns */
+	struct column_lines column_lines;
+	struct column_classes *classes; /* NULL until they are needed */
+	struct pipe_state probe;	/* of plan->probe, if there is one */
 	struct label_vec labels; /* scratch of the caller's */
 	struct buf text;
 	void *own;
@@ -59,6 +64,7 @@ struct scan {
 	/* private */
 	pthread_mutex_t lock;
 	struct scan_worker *idle;
+	VEC(size_t) batch; /* the number of the first unit of each, and the number of units */
 	_Atomic bool failed;
 	struct err err;
 };
@@ -73,6 +79,10 @@ void scan_unit_start(struct scan_worker *w, const struct snap_unit *u);
 int scan_block(struct scan_worker *w, struct entry_block *b, struct err *err);
 /* Looks at deadline and cancellation now and then; n: bytes of work since the last call. */
 int scan_tick(struct scan_worker *w, size_t n, struct err *err);
+
+/* A block of columns becomes one of lines, of the rows in the set; 0 entries if it is damaged. */
+int scan_rows(struct scan_worker *w, const struct entry_block *b, const uint64_t *rows, struct entry_block *out,
+	      struct err *err);
 
 void scan_ctx_fill(struct scan_worker *w, const struct entry_block *b, struct meta_ctx *c, size_t meta);
 /* The context of entry i of the block. */

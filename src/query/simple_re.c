@@ -224,6 +224,20 @@ bool simple_re_always(const struct simple_re *s)
 	return s->re == NULL && s->tests.v[0].kind == TEST_ALWAYS;
 }
 
+size_t simple_re_any_of(const struct simple_re *s, struct slice *out, size_t max)
+{
+	if (s->re != NULL || s->tests.n > max)
+		return 0;
+	for (size_t i = 0; i < s->tests.n; i++) {
+		const struct test *t = &s->tests.v[i];
+
+		if (t->kind != TEST_CONTAINS || t->fold || t->lit.n == 0)
+			return 0;
+		out[i] = t->lit;
+	}
+	return s->tests.n;
+}
+
 bool simple_re_uses_engine(const struct simple_re *s)
 {
 	return s->re != NULL;

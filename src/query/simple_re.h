@@ -18,6 +18,9 @@ void simple_re_free(struct simple_re *s); /* NULL is fine */
 bool simple_re_match(const struct simple_re *s, struct slice text);
 bool simple_re_always(const struct simple_re *s);      /* every text matches */
 bool simple_re_uses_engine(const struct simple_re *s); /* costly: run it after the byte tests */
+/* A text matches if and only if it holds one of these literals, byte for byte; borrowed. Their number; 0: it is not as
+ * simple as that, or they are more than max. */
+size_t simple_re_any_of(const struct simple_re *s, struct slice *out, size_t max);
 /* Literals that every matching text holds, byte for byte; borrowed. Returns their number, at most max. */
 size_t simple_re_required(const struct simple_re *s, struct slice *out, size_t max);
 

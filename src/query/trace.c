@@ -1,4 +1,5 @@
 #include "query/trace.h"
+#include "base/account.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/text.h"
@@ -91,6 +92,7 @@ static void hit_free(struct search *s, struct hit *h)
 	s->bytes -= bytes;
 	if (s->e->memory_in_use != NULL)
 		atomic_fetch_sub(s->e->memory_in_use, bytes);
+	account_release(s->e->memory, bytes);
 	free(h->mem);
 }
 
@@ -111,14 +113,16 @@ static int charge(struct search *s, uint64_t bytes, struct err *err)
 {
 	if (s->max_bytes > 0 && s->bytes + bytes > s->max_bytes)
 		return over_budget(s, err);
-	s->bytes += bytes;
-	if (s->e->memory_in_use == NULL)
+	uint64_t all = s->e->memory_in_use != NULL ? atomic_fetch_add(s->e->memory_in_use, bytes) + bytes : 0;
+	bool fits = s->e->memory_limit == 0 || all <= s->e->memory_limit;
+	if (fits && account_try(s->e->memory, bytes)) {
+		s->bytes += bytes;
 		return 0;
-	uint64_t all = atomic_fetch_add(s->e->memory_in_use, bytes) + bytes;
-	if (s->e->memory_limit == 0 || all <= s->e->memory_limit)
-		return 0;
-	s->bytes -= bytes;
-	atomic_fetch_sub(s->e->memory_in_use, bytes);
+	}
+	if (s->e->memory_in_use != NULL)
+		atomic_fetch_sub(s->e->memory_in_use, bytes);
+	if (fits)
+		return err_set(err, ERR_UNAVAILABLE, "memory_limit of all work together is used up; try again");
 	return err_set(err, ERR_UNAVAILABLE, "queries use all of query_memory; try again");
 }
 

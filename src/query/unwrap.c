@@ -37,6 +37,18 @@ out:
 	return rc;
 }
 
+const struct logql_unwrap *unwrap_spec(const struct unwrap *u)
+{
+	return u->spec;
+}
+
+size_t unwrap_tests(const struct unwrap *u, const struct label_test **out, size_t max)
+{
+	for (size_t i = 0; i < u->tests.n && i < max; i++)
+		out[i] = u->tests.v[i];
+	return u->tests.n;
+}
+
 static int convert(enum unwrap_conv conv, struct slice text, double *out, struct err *err)
 {
 	uint64_t bytes;

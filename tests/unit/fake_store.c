@@ -215,6 +215,15 @@ const struct snap_unit *snapshot_unit(const struct snapshot *snap, size_t i)
 	return &snap->units.v[i];
 }
 
+/* Nothing of it is kept. */
+bool snapshot_unit_name(const struct snapshot *snap, const struct snap_unit *u, struct buf *out)
+{
+	(void)snap;
+	(void)u;
+	(void)out;
+	return false;
+}
+
 const struct snap_stats *snapshot_stats(const struct snapshot *snap)
 {
 	return &snap->stats;
@@ -316,4 +325,93 @@ bool reader_counts(struct reader *r, const struct snap_unit *u, const struct sli
 const struct read_stats *reader_stats(const struct reader *r)
 {
 	return &r->stats;
+}
+
+/* ---- this store has no columns ---- */
+
+int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries, struct entry_block *out,
+		struct err *err)
+{
+	(void)r;
+	(void)b;
+	(void)entries;
+	(void)out;
+	return err_set(err, ERR_INTERNAL, "no columns");
+}
+
+int reader_damaged(struct reader *r, struct err *err)
+{
+	(void)r;
+	(void)err;
+	return -1;
+}
+
+uint64_t columns_chunk(const struct columns *c)
+{
+	(void)c;
+	return 0;
+}
+
+uint32_t columns_n_rows(const struct columns *c)
+{
+	(void)c;
+	return 0;
+}
+
+const struct column *columns_get(const struct columns *c, uint32_t column)
+{
+	(void)c;
+	(void)column;
+	return NULL;
+}
+
+int columns_values(struct columns *c, uint32_t column, struct err *err)
+{
+	(void)c;
+	(void)column;
+	return err_set(err, ERR_INTERNAL, "no columns");
+}
+
+int columns_data(struct columns *c, uint32_t column, const struct column_data **out, struct err *err)
+{
+	(void)c;
+	(void)column;
+	(void)out;
+	return err_set(err, ERR_INTERNAL, "no columns");
+}
+
+int columns_text(struct columns *c, uint32_t column, uint32_t i, struct buf *out, struct err *err)
+{
+	(void)c;
+	(void)column;
+	(void)i;
+	(void)out;
+	return err_set(err, ERR_INTERNAL, "no columns");
+}
+
+int columns_lines(struct columns *c, const uint32_t *rows, size_t n, struct slice *out, struct err *err)
+{
+	(void)c;
+	(void)rows;
+	(void)n;
+	(void)out;
+	return err_set(err, ERR_INTERNAL, "no columns");
+}
+
+int columns_lengths(struct columns *c, uint32_t from, uint32_t to, uint32_t *out, struct err *err)
+{
+	(void)c;
+	(void)from;
+	(void)to;
+	(void)out;
+	return err_set(err, ERR_INTERNAL, "no columns");
+}
+
+int columns_search(struct columns *c, struct slice needle, uint64_t *rows, bool *exact, struct err *err)
+{
+	(void)c;
+	(void)needle;
+	(void)rows;
+	(void)exact;
+	return err_set(err, ERR_INTERNAL, "no columns");
 }

@@ -773,7 +773,7 @@ static void assert_volumes(const char *want)
 
 	assert_memory_equal(body_of(), want, strlen(want));
 	assert_int_equal(strncmp(rest, ",\"stats\":{\"summary\":{\"bytesProcessedPerSecond\":0,", 48), 0);
-	assert_non_null(strstr(rest, "\"bloomFilterTime\":0}}}}\n"));
+	assert_non_null(strstr(rest, "\"unitsFromCache\":0}}}}\n"));
 }
 
 static void volumes(void **state)
@@ -865,7 +865,8 @@ static void a_query_is_explained(void **state)
 		"\"trace\","
 		"\"needles\":[\"app\"],\"trace_lookups\":[2],\"all_labels\":false,\"labels\":[\"app\","
 		"\"level\"],"
-		"\"reads_lines\":true,\"streams\":3,\"chunks\":0,\"chunks_skipped\":0,\"units\":0,"
+		"\"reads_lines\":true,\"streams\":3,\"chunks\":0,\"chunks_skipped\":0,"
+		"\"chunks_skipped_by_trace\":0,\"chunks_skipped_by_filter\":0,\"days_skipped\":0,\"units\":0,"
 		"\"entries\":0,"
 		"\"bytes\":4}]}}\n");
 	assert_int_equal(get("/api/v1/parse?query=vector(1)&time=7"), 200);

@@ -177,7 +177,7 @@ static void statistics_have_lokis_shape(void **state)
 		"\"totalStructuredMetadataBytesProcessed\":0},\"querier\":{\"store\":{"));
 	assert_non_null(strstr(b.p, "\"headChunkLines\":3"));
 	assert_non_null(strstr(b.p, "\"cache\":{\"chunk\":{\"entriesFound\":0,"));
-	assert_non_null(strstr(b.p, "\"bloomFilterTime\":0}}}}\n"));
+	assert_non_null(strstr(b.p, "\"unitsFromCache\":0}}}}\n"));
 	buf_fini(&b);
 }
 

@@ -235,6 +235,63 @@ static void files_without_anything_good_do_not_pile_up(void **state)
 	assert_string_equal(replay(f, &st), "good after ");
 }
 
+/* Entries with shared, own and no metadata, with and without tokens, in more than one stream. */
+static void a_payload_reads_as_it_was_written(void **state)
+{
+	struct label shared[] = { { { "detected_level", 14 }, { "info", 4 } } };
+	struct label own[] = { { { "a", 1 }, { "", 0 } }, { { "b", 1 }, { "2", 1 } } };
+	uint64_t token[] = { 7, UINT64_MAX };
+	struct batch_entry e[] = {
+		{ .ts = INT64_MIN, .line = SLICE("first"), .meta = shared, .n_meta = 1 },
+		{ .ts = INT64_MAX,
+		  .line = SLICE(""),
+		  .meta = shared,
+		  .n_meta = 1,
+		  .tokens = token,
+		  .n_tokens = 2 },
+		{ .ts = 0, .line = SLICE("third"), .meta = own, .n_meta = 2 },
+		{ .ts = -5, .line = SLICE("fourth"), .tokens = token, .n_tokens = 1 },
+		{ .ts = 5, .line = SLICE("fifth") },
+	};
+	struct buf payload = { 0 }, meta = { 0 };
+	struct wal_writer w;
+	struct wal_reader r;
+	struct wal_entry got;
+	struct err err;
+
+	(void)state;
+	wal_writer_start(&w, &payload, SLICE("acme"));
+	for (size_t s = 0; s < 2; s++) {
+		wal_writer_stream(&w, s == 0 ? SLICE("one") : SLICE("two"));
+		for (size_t i = 0; i < ARRAY_LEN(e); i++)
+			wal_writer_entry(&w, &e[i]);
+	}
+	wal_writer_finish(&w);
+	assert_true(payload.n <= 2 * wal_writer_bound(e, ARRAY_LEN(e)) + 32);
+
+	assert_int_equal(wal_reader_start(&r, buf_slice(&payload), &err), 0);
+	assert_true(slice_is(r.tenant, "acme"));
+	for (size_t s = 0; s < 2; s++) {
+		assert_int_equal(wal_reader_stream(&r, &err), 1);
+		assert_true(slice_is(r.labels, s == 0 ? "one" : "two"));
+		for (size_t i = 0; i < ARRAY_LEN(e); i++) {
+			assert_int_equal(wal_reader_entry(&r, &got, &err), 1);
+			assert_int_equal(got.ts, e[i].ts);
+			assert_true(slice_eq(got.line, e[i].line));
+			buf_reset(&meta);
+			labels_encode(&meta, (struct labels){ e[i].meta, e[i].n_meta });
+			assert_true(slice_eq(got.meta, buf_slice(&meta)));
+			assert_int_equal(got.tokens.n, e[i].n_tokens * sizeof(uint64_t));
+			if (got.tokens.n > 0)
+				assert_memory_equal(got.tokens.p, e[i].tokens, got.tokens.n);
+		}
+		assert_int_equal(wal_reader_entry(&r, &got, &err), 0);
+	}
+	assert_int_equal(wal_reader_stream(&r, &err), 0);
+	buf_fini(&payload);
+	buf_fini(&meta);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +301,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(damage_in_the_middle_is_skipped, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_record_in_the_wrong_place_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(covered_files_are_removed, setup, teardown),
+		cmocka_unit_test(a_payload_reads_as_it_was_written),
 		cmocka_unit_test_setup_teardown(files_without_anything_good_do_not_pile_up, setup, teardown),
 	};
 
