@@ -15,23 +15,31 @@ from harness import Daemon  # noqa: E402
 SETTINGS = {"reject_old_samples": "false", "max_query_series": "10000", "ingestion_rate_mb": "0", "per_stream_rate_limit": "0"}
 
 
-def replay(runner, corpus, settings):
+def ask(runner, corpus, d, *options):
     """The counts that the corpus' runner printed at its end; its output goes to ours without them."""
+    done = subprocess.run([sys.executable, runner, "--dir", corpus, "--base", "http://127.0.0.1:%d" % d.port, *options],
+                          capture_output=True, timeout=1800)
+    output = done.stdout.decode("utf-8", "replace") + done.stderr.decode("utf-8", "replace")
+    end = re.search(r"^(\d+) passed, (\d+) failed$", output, re.M)
+    print(re.sub(r"^\d+ passed, \d+ failed$", "", output, flags=re.M).rstrip())
+    return (int(end.group(1)), int(end.group(2))) if end else (0, 1)
+
+
+def replay(runner, corpus, settings):
+    """What is asked while the entries are in the head, and after a flush: the sums of both."""
     tmp = tempfile.mkdtemp(prefix="spoor-conformance-")
     d = Daemon(tmp)
     d.settings = {**SETTINGS, **settings}
     try:
         d.start()
-        done = subprocess.run([sys.executable, runner, "--dir", corpus, "--base", "http://127.0.0.1:%d" % d.port, "--push"],
-                              capture_output=True, timeout=1800)
+        counts = [ask(runner, corpus, d, "--push")]
+        d.flush()  # the same questions to chunks on disk
+        counts.append(ask(runner, corpus, d))
         d.stop()
     finally:
         d.kill()
         shutil.rmtree(tmp, ignore_errors=True)
-    output = done.stdout.decode("utf-8", "replace") + done.stderr.decode("utf-8", "replace")
-    end = re.search(r"^(\d+) passed, (\d+) failed$", output, re.M)
-    print(re.sub(r"^\d+ passed, \d+ failed$", "", output, flags=re.M).rstrip())
-    return (int(end.group(1)), int(end.group(2))) if end else (0, 1)
+    return tuple(sum(column) for column in zip(*counts))
 
 
 def main():
