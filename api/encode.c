@@ -280,7 +280,24 @@ static void put_summary(struct json_out *j, const struct query_stats *s)
 	json_close(j, '}');
 }
 
-static void put_caches(struct json_out *j)
+static void put_cache(struct json_out *j, const char *name, const struct query_stats *s)
+{
+	bool is_result = strcmp(name, "result") == 0; /* the only one that there is */
+
+	json_key(j, name);
+	json_open(j, '{');
+	key_uint(j, "entriesFound", is_result ? s->cache_hits : 0);
+	key_uint(j, "entriesRequested", is_result ? s->cache_requests : 0);
+	key_uint(j, "entriesStored", is_result ? s->cache_stored : 0);
+	key_uint(j, "bytesReceived", is_result ? s->cache_bytes_found : 0);
+	key_uint(j, "bytesSent", is_result ? s->cache_bytes_stored : 0);
+	key_uint(j, "requests", is_result ? s->cache_requests : 0);
+	key_uint(j, "downloadTime", 0);
+	key_uint(j, "queryLengthServed", 0);
+	json_close(j, '}');
+}
+
+static void put_caches(struct json_out *j, const struct query_stats *s)
 {
 	static const char *const names[] = { "chunk",	     "index",
 					     "result",	     "statsResult",
@@ -290,18 +307,38 @@ static void put_caches(struct json_out *j)
 
 	json_key(j, "cache");
 	json_open(j, '{');
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		json_key(j, names[i]);
-		json_sep(j);
-		buf_puts(j->b,
-			 "{\"entriesFound\":0,\"entriesRequested\":0,\"entriesStored\":0,\"bytesReceived\":0,"
-			 "\"bytesSent\":0,\"requests\":0,\"downloadTime\":0,\"queryLengthServed\":0}");
-	}
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		put_cache(j, names[i], s);
+	json_close(j, '}');
+}
+
+/* What Loki has no names for: why chunks and blocks need not be read, and what was done with the rest. */
+static void put_work(struct json_out *j, const struct query_stats *s)
+{
+	json_key(j, "work");
+	json_open(j, '{');
+	key_uint(j, "chunksConsidered", s->chunks_total);
+	key_uint(j, "chunksSkippedByTime", s->chunks_skipped_by_time);
+	key_uint(j, "chunksSkippedByTraceIndex", s->chunks_skipped_by_trace);
+	key_uint(j, "chunksSkippedByFilter", s->chunks_skipped_by_filter);
+	key_uint(j, "chunksSkippedByTemplates", s->chunks_skipped_by_templates);
+	key_uint(j, "chunksCounted", s->chunks_counted);
+	key_uint(j, "chunksRead", s->chunks_read);
+	key_uint(j, "daysSkippedByTraceIndex", s->days_skipped_by_trace);
+	key_uint(j, "blocksRead", s->blocks_read);
+	key_uint(j, "blocksSkipped", s->blocks_skipped);
+	key_uint(j, "blocksSkippedByTemplates", s->blocks_skipped_by_templates);
+	key_uint(j, "bytesRead", s->compressed_bytes);
+	key_uint(j, "columnsDecoded", s->columns_decoded);
+	key_uint(j, "linesRebuilt", s->lines_rebuilt);
+	key_uint(j, "unitsFromCache", s->cache_hits);
 	json_close(j, '}');
 }
 
 void encode_stats(struct json_out *j, const struct query_stats *s)
 {
+	uint64_t skipped = s->chunks_skipped_by_trace + s->chunks_skipped_by_filter;
+
 	json_key(j, "stats");
 	json_open(j, '{');
 	put_summary(j, s);
@@ -318,11 +355,11 @@ void encode_stats(struct json_out *j, const struct query_stats *s)
 	key_uint(j, "totalLinesSent", 0);
 	put_store(j, s, true);
 	json_close(j, '}');
-	put_caches(j);
+	put_caches(j, s);
 	json_key(j, "index");
 	json_open(j, '{');
 	key_uint(j, "totalChunks", s->chunks_total);
-	key_uint(j, "postFilterChunks", s->chunks_total - MIN(s->chunks_skipped_by_trace, s->chunks_total));
+	key_uint(j, "postFilterChunks", s->chunks_total - MIN(skipped, s->chunks_total));
 	key_uint(j, "shardsDuration", 0);
 	json_key(j, "usedBloomFilters");
 	json_bool(j, s->used_trace_index);
@@ -330,6 +367,7 @@ void encode_stats(struct json_out *j, const struct query_stats *s)
 	key_float(j, "chunkRefsLookupTime", s->plan_seconds);
 	key_float(j, "bloomFilterTime", 0);
 	json_close(j, '}');
+	put_work(j, s);
 	json_close(j, '}');
 }
 

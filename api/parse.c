@@ -132,6 +132,9 @@ static void put_scan(struct json_out *j, const struct explain_scan *s)
 	key_count(j, "streams", s->streams);
 	key_count(j, "chunks", s->chunks);
 	key_count(j, "chunks_skipped", s->chunks_skipped);
+	key_count(j, "chunks_skipped_by_trace", s->chunks_skipped_by_trace);
+	key_count(j, "chunks_skipped_by_filter", s->chunks_skipped_by_filter);
+	key_count(j, "days_skipped", s->days_skipped);
 	key_count(j, "units", s->units);
 	key_count(j, "entries", s->entries);
 	key_count(j, "bytes", s->bytes);

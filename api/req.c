@@ -1,5 +1,6 @@
 #include "api/req.h"
 #include "api/conn.h"
+#include "base/account.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -82,6 +83,7 @@ void req_release(struct req *req, size_t bytes)
 	assert(bytes <= ex->reserved);
 	ex->reserved -= bytes;
 	atomic_fetch_sub(&ex->io->server->memory_used, bytes);
+	account_release(ex->io->server->memory, bytes);
 }
 
 void req_add_header(struct req *req, const char *name, const char *value)

@@ -1,6 +1,7 @@
 #include "api/server.h"
 #include "api/conn.h"
 #include "api/tls.h"
+#include "base/account.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -143,7 +144,14 @@ bool server_reserve(struct server *s, uint64_t limit, uint64_t alone, uint64_t b
 		if (used != alone && (used > limit || bytes > limit - used))
 			return false;
 	} while (!atomic_compare_exchange_weak(&s->memory_used, &used, used + bytes));
-	return true;
+	if (account_try(s->memory, bytes))
+		return true;
+	if (used == alone) { /* somebody must get on */
+		account_charge(s->memory, bytes);
+		return true;
+	}
+	atomic_fetch_sub(&s->memory_used, bytes);
+	return false;
 }
 
 /* One more connection from this address: false if it has `max` already. */
@@ -543,6 +551,7 @@ int server_new(const struct server_options *o, const struct route *routes, size_
 	s->n_routes = n_routes;
 	s->app = o->app;
 	s->auth = o->auth;
+	s->memory = o->memory;
 	s->fd_max = descriptor_limit(o->fd_reserve);
 	if (gethostname(s->own_name, sizeof(s->own_name) - 1) == -1)
 		s->own_name[0] = '\0';
@@ -605,6 +614,8 @@ void server_free(struct server *s)
 	pthread_mutex_unlock(&s->lock);
 	for (size_t i = 0; i < s->ios.n; i++) {
 		loop_free(s->ios.v[i]->loop);
+		for (size_t k = 0; k < s->ios.v[i]->n_spare; k++)
+			buf_fini(&s->ios.v[i]->spare[k]);
 		free(s->ios.v[i]);
 	}
 	vec_fini(&s->ios);

@@ -51,10 +51,12 @@ struct server_options {
 	unsigned n_io_threads;
 	unsigned fd_reserve; /* descriptors that connections leave to the storage */
 	void *app;	     /* for the handlers */
+	struct account_user *memory; /* bodies' share of the process's account; may be NULL */
 	struct auth *auth;   /* who may ask; NULL: anyone. Borrowed, outlives the server */
 	struct server_settings settings;
 };
 
+struct account_user;
 struct server;
 
 void server_options_init(struct server_options *o); /* the defaults */

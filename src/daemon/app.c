@@ -5,6 +5,8 @@
 #include "api/encode.h"
 #include "api/server.h"
 #include "api/tls.h"
+#include "base/account.h"
+#include "base/cache.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -45,6 +47,7 @@ struct app {
 	struct rule_store *rules;
 	struct ruler *ruler;
 	_Atomic uint64_t query_memory_in_use;
+	struct account *memory;
 	struct api_context api;
 	struct auth *auth;
 	struct stat overrides_seen; /* per_tenant_override_config as it was read last */
@@ -183,7 +186,21 @@ static void store_options_from(const struct settings *s, const struct trace_keys
 	o->merge_interval_ns = s->merge_interval;
 	o->min_free_bytes = s->min_free;
 	o->ingest_memory_bytes = s->ingest_memory;
+	o->index_cache_bytes = s->index_cache_size;
 	o->keys = keys;
+}
+
+/* memory_limit, or what it is when nobody says. */
+static uint64_t memory_limit(const struct settings *s)
+{
+	uint64_t most = (uint64_t)512 << 20, ram = process_ram_bytes();
+
+	return s->memory_limit > 0 ? s->memory_limit : MIN(most, ram / 4);
+}
+
+static void shrink_cache(void *arg)
+{
+	cache_shrink(arg);
 }
 
 static const char *const *cstr_array(const struct setting_list *l, struct arena *a)
@@ -308,6 +325,8 @@ static int start_store(struct app *a, struct err *err)
 
 	a->keys = keys_from(tenants_settings(a->tenants));
 	store_options_from(tenants_settings(a->tenants), a->keys, &o);
+	a->memory = account_new(memory_limit(tenants_settings(a->tenants)));
+	o.memory = a->memory;
 	o.retention_ns = retention_of;
 	o.max_streams = max_streams_of;
 	o.retention_streams = retention_streams_of;
@@ -373,7 +392,11 @@ static void start_engine(struct app *a)
 		.keys = a->keys,
 		.memory_in_use = &a->query_memory_in_use,
 		.memory_limit = s->query_memory,
+		.result_cache = cache_new(s->result_cache_size),
 	};
+	a->engine.memory = account_user(a->memory, "queries");
+	cache_use_account(a->engine.result_cache, account_user(a->memory, "result_cache"));
+	account_on_short(a->memory, shrink_cache, a->engine.result_cache);
 	sched_options_init(&o, n_cores);
 	if (s->max_concurrent_queries > 0)
 		o.slots[SCHED_QUERY] = (unsigned)s->max_concurrent_queries;
@@ -460,6 +483,7 @@ static int start_server(struct app *a, struct err *err)
 	a->api.arg = a;
 	arena_init(&arena);
 	server_options_init(&o);
+	o.memory = account_user(a->memory, "ingest");
 	o.listen[LISTEN_MAIN] = s->listen;
 	o.listen[LISTEN_ADMIN] = s->admin_listen[0] != '\0' ? s->admin_listen : NULL;
 	o.listen[LISTEN_OTLP] = s->otlp_http_listen[0] != '\0' ? s->otlp_http_listen : NULL;
@@ -532,6 +556,8 @@ static void app_free(struct app *a)
 	store_close(a->store, true);
 	tail_hub_free(a->tails);
 	pool_free(a->pool);
+	cache_free(a->engine.result_cache);
+	account_free(a->memory);
 	trace_keys_free(a->keys);
 	tenants_free(a->tenants);
 	free(a);

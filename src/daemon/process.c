@@ -59,6 +59,13 @@ unsigned process_n_cores(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
+uint64_t process_ram_bytes(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : (uint64_t)1 << 30;
+}
+
 static int64_t open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");

@@ -32,6 +32,7 @@ struct tmpl_func_row {
 	size_t n_params;
 	const char *rest; /* "": no more than these */
 	const char *doc;
+	bool clock; /* what it yields depends on the clock */
 };
 extern const struct tmpl_func_row tmpl_funcs[TMPL_N_FUNCS];
 
@@ -139,7 +140,8 @@ void tmpl_node_text(struct buf *b, const struct tmpl_node *n);
 const struct tmpl_list *tmpl_find(const struct tmpl *t, struct slice name);
 
 struct tmpl_reads {
-	bool all; /* the set of labels as a whole is used */
+	bool all;   /* the set of labels as a whole is used */
+	bool clock; /* what comes out depends on the clock */
 	void (*field)(void *arg, struct slice name);
 	void *arg;
 };

@@ -160,6 +160,7 @@ static void read_node(const struct tmpl_node *n, struct reader *r)
 	case TMPL_NODE_PIPE: read_list(&n->pipe.cmds, r); break;
 	case TMPL_NODE_CMD: read_list(&n->args, r); break;
 	case TMPL_NODE_DOT: r->r->all = r->r->all || r->dot; break;
+	case TMPL_NODE_FUNC: r->r->clock = r->r->clock || tmpl_funcs[n->func].clock; break;
 	case TMPL_NODE_FIELD: r->r->field(r->r->arg, n->names.v[0]); break;
 	case TMPL_NODE_VAR: read_var(n, r); break;
 	case TMPL_NODE_CHAIN: read_node(n->chain.of, r); break;
