@@ -89,19 +89,90 @@ static inline uint64_t range_span(struct range r)
 	return (uint64_t)r.max - (uint64_t)r.min;
 }
 
+/* Of the values from `from` >= 1 on and of their differences; those before are in *value, *delta. */
+static void ranges_plain(const int64_t *v, size_t from, size_t n, struct range *value, struct range *delta)
+{
+	struct range a = *value, b = *delta;
+
+	for (size_t i = from; i < n; i++) {
+		int64_t d = (int64_t)((uint64_t)v[i] - (uint64_t)v[i - 1]);
+
+		a.min = v[i] < a.min ? v[i] : a.min;
+		a.max = v[i] > a.max ? v[i] : a.max;
+		b.min = d < b.min ? d : b.min;
+		b.max = d > b.max ? d : b.max;
+	}
+	*value = a;
+	*delta = b;
+}
+
+#ifdef HAVE_AVX2
+__attribute__((target("avx2"))) static inline __m256i less_of(__m256i a, __m256i b)
+{
+	return _mm256_blendv_epi8(a, b, _mm256_cmpgt_epi64(a, b));
+}
+
+__attribute__((target("avx2"))) static inline __m256i more_of(__m256i a, __m256i b)
+{
+	return _mm256_blendv_epi8(b, a, _mm256_cmpgt_epi64(a, b));
+}
+
+__attribute__((target("avx2"))) static void range_join(__m256i min, __m256i max, struct range *r)
+{
+	int64_t low[4], high[4];
+
+	_mm256_storeu_si256((__m256i *)(void *)low, min);
+	_mm256_storeu_si256((__m256i *)(void *)high, max);
+	for (unsigned k = 0; k < 4; k++) {
+		r->min = low[k] < r->min ? low[k] : r->min;
+		r->max = high[k] > r->max ? high[k] : r->max;
+	}
+}
+
+/* Four at a time; returns the first one that is left. */
+__attribute__((target("avx2"))) static size_t ranges_avx2(const int64_t *v, size_t n, struct range *value,
+							  struct range *delta)
+{
+	__m256i min = _mm256_set1_epi64x(value->min), max = min, least = _mm256_set1_epi64x(INT64_MAX),
+		most = _mm256_set1_epi64x(INT64_MIN);
+	size_t i = 1;
+
+	for (; i + 4 <= n; i += 4) {
+		__m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(v + i));
+		__m256i d =
+			_mm256_sub_epi64(x, _mm256_loadu_si256((const __m256i *)(const void *)(v + i - 1)));
+
+		min = less_of(min, x);
+		max = more_of(max, x);
+		least = less_of(least, d);
+		most = more_of(most, d);
+	}
+	range_join(min, max, value);
+	range_join(least, most, delta);
+	return i;
+}
+#endif
+
+/* n > 1, or *delta is of nothing. */
+static void ranges(const int64_t *v, size_t n, struct range *value, struct range *delta)
+{
+	size_t done = 1;
+
+	*value = (struct range){ v[0], v[0] };
+	*delta = (struct range){ INT64_MAX, INT64_MIN };
+#ifdef HAVE_AVX2
+	if (n >= VECTOR_MIN && __builtin_cpu_supports("avx2"))
+		done = ranges_avx2(v, n, value, delta);
+#endif
+	ranges_plain(v, done, n, value, delta);
+}
+
 void numbers_write(const int64_t *v, size_t n, struct buf *out)
 {
 	const uint64_t *u = (const uint64_t *)v;
-	struct range value = { v[0], v[0] }, delta = { INT64_MAX, INT64_MIN };
+	struct range value, delta;
 
-	for (size_t i = 1; i < n; i++) {
-		int64_t d = (int64_t)(u[i] - u[i - 1]);
-
-		value.min = v[i] < value.min ? v[i] : value.min;
-		value.max = v[i] > value.max ? v[i] : value.max;
-		delta.min = d < delta.min ? d : delta.min;
-		delta.max = d > delta.max ? d : delta.max;
-	}
+	ranges(v, n, &value, &delta);
 	unsigned bits = bitpack_width(range_span(value));
 	unsigned delta_bits = n > 1 ? bitpack_width(range_span(delta)) : 64;
 	/* The first value costs up to ten bytes more. */
@@ -122,12 +193,9 @@ void numbers_write(const int64_t *v, size_t n, struct buf *out)
 
 bool numbers_write_bytes(const int64_t *v, size_t n, struct buf *out)
 {
-	struct range value = { v[0], v[0] };
+	struct range value, delta;
 
-	for (size_t i = 1; i < n; i++) {
-		value.min = v[i] < value.min ? v[i] : value.min;
-		value.max = v[i] > value.max ? v[i] : value.max;
-	}
+	ranges(v, n, &value, &delta);
 	unsigned bits = bitpack_width(range_span(value));
 	if (bits == 0 || bits >= 16 || bits == 8)
 		return false;

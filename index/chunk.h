@@ -48,7 +48,7 @@ struct chunk_header {
 	struct chunk_info info;
 	uint64_t seed;
 	uint32_t n_blocks;
-	struct chunk_block *block; /* malloc'd */
+	struct chunk_block *block;     /* malloc'd */
 	struct chunk_columns *columns; /* codec 2: descriptors and where the sections stand; malloc'd */
 };
 
@@ -60,7 +60,7 @@ struct chunk_scratch {
 	uint32_t *meta;
 	struct slice *metas;
 	size_t n, cap, n_metas, cap_metas;
-	uint64_t metas_key; /* as entry_block.metas_key */
+	uint64_t metas_key;	 /* as entry_block.metas_key */
 	struct columns *columns; /* codec 2: the block's columns; the bytes of lines and metas stand there */
 };
 

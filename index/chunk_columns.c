@@ -25,7 +25,7 @@ enum {
 	BLOCK_BYTES = 1 << 20,	   /* of lines and metadata */
 	MAX_CHILDREN = 1024,	   /* columns of one column's templates */
 	MAX_KEPT_BYTES = 16 << 20, /* scratch that a thread keeps */
-	MAX_RAW = 1 << 30,
+	MAX_RAW = 128 << 20,
 };
 
 struct range {
@@ -508,9 +508,28 @@ static bool encode_columns(struct encoder *e, const struct chunk_entry *entry, s
 	return write_chunk(e, seed, out, info);
 }
 
+/* Columns that hardly compress are compared with rows; the smaller stays at `start`. */
+static void keep_smaller(const struct chunk_entry *entry, size_t n, uint64_t seed, int effort, size_t start,
+			 struct buf *out, struct chunk_info *info)
+{
+	struct chunk_info rows;
+	size_t at = out->n;
+
+	chunk_codec_rows.encode(entry, n, seed, effort, out, &rows);
+	if (rows.total_bytes < info->total_bytes) {
+		memmove(out->p + start, out->p + at, rows.total_bytes);
+		out->n = start + rows.total_bytes;
+		*info = rows;
+	} else {
+		out->n = at;
+	}
+}
+
 static void columns_encode(const struct chunk_entry *entry, size_t n, uint64_t seed, int effort,
 			   struct buf *out, struct chunk_info *info)
 {
+	size_t start = out->n;
+
 	assert(n > 0);
 	if (!fits(entry, n, info)) {
 		chunk_codec_rows.encode(entry, n, seed, effort, out, info);
@@ -519,6 +538,8 @@ static void columns_encode(const struct chunk_entry *entry, size_t n, uint64_t s
 	struct encoder *e = encoder_get();
 	if (!encode_columns(e, entry, n, seed, effort, out, info))
 		chunk_codec_rows.encode(entry, n, seed, effort, out, info);
+	else if (info->total_bytes > info->raw_bytes / 3)
+		keep_smaller(entry, n, seed, effort, start, out, info);
 	encoder_put(e);
 }
 

@@ -57,11 +57,12 @@
 
 enum {
 	COLUMNS_BLOCK_ENTRIES = 2048,
-	COLUMNS_MAX = 4096,	       /* columns of a chunk */
-	COLUMNS_MAX_TEMPLATES = 1024,  /* of a column */
-	COLUMNS_MAX_SLOTS = 1024,      /* of a template */
-	COLUMNS_MAX_VALUES = 65536,    /* of a dictionary */
+	COLUMNS_MAX = 4096,	      /* columns of a chunk */
+	COLUMNS_MAX_TEMPLATES = 1024, /* of a column */
+	COLUMNS_MAX_SLOTS = 1024,     /* of a template */
+	COLUMNS_MAX_VALUES = 65536,   /* of a dictionary */
 	COLUMNS_MAX_DEPTH = 4,
+	COLUMNS_MAX_DICTS = 256 << 20,	/* bytes of all dictionaries with sections */
 	COLUMNS_MAX_SKELETON = 4 << 20, /* raw; a chunk that would need more is written by codec 1 */
 	COLUMNS_FLAG_EXCEPTIONS = 1,
 	COLUMNS_FLAG_DICT_SECTION = 2,

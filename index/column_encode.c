@@ -13,6 +13,9 @@
 #include <assert.h>
 #include <lz4.h>
 #include <lz4hc.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 enum {
 	N_SAMPLES = 16,
@@ -23,6 +26,7 @@ enum {
 	FEW_VALUES = 256, /* a dictionary of no more is liked better than numbers */
 	MIN_SLOTS = 1024,
 	MIN_COMPRESS = 32,     /* bytes */
+	TRY_PACKING = 1024,    /* numbers */
 	KEEP_VALUES = 1 << 17, /* scratch kept from column to column */
 };
 
@@ -172,6 +176,19 @@ static inline uint64_t value_hash(struct slice s, uint64_t seed)
 	return fold(a ^ k1 ^ h, b ^ k2 ^ seed);
 }
 
+static inline bool value_eq(struct slice a, struct slice b)
+{
+	uint64_t a1, a2, b1, b2;
+
+	if (a.n != b.n)
+		return false;
+	if (a.n > 16)
+		return memcmp(a.p, b.p, a.n) == 0;
+	ends_of(a, &a1, &a2);
+	ends_of(b, &b1, &b2);
+	return a1 == b1 && a2 == b2;
+}
+
 static void slots_resize(struct column_encoder *e, size_t n)
 {
 	uint64_t *old = e->slot;
@@ -212,7 +229,7 @@ static inline uint64_t value_number(struct column_encoder *e, struct slice s)
 			continue;
 		uint64_t id = (uint32_t)e->slot[at] - 1;
 
-		if (slice_eq(e->value[id], s))
+		if (value_eq(e->value[id], s))
 			return id;
 	}
 	uint64_t id = value_add(e, s);
@@ -404,12 +421,34 @@ static const uint8_t nibble[2][256] = {
 	{ DIGIT_VALUES, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16 },
 };
 
+#if defined(__SSE2__)
+/* Sixteen digits. */
+static inline bool hex_read16(const char *p, bool upper, unsigned char *out)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i d = _mm_sub_epi8(v, _mm_set1_epi8('0')),
+		l = _mm_sub_epi8(v, _mm_set1_epi8(upper ? 'A' : 'a'));
+	__m128i digit = _mm_cmpeq_epi8(_mm_min_epu8(d, _mm_set1_epi8(9)), d);
+	__m128i letter = _mm_cmpeq_epi8(_mm_min_epu8(l, _mm_set1_epi8(5)), l);
+
+	v = _mm_or_si128(_mm_and_si128(digit, d), _mm_and_si128(letter, _mm_add_epi8(l, _mm_set1_epi8(10))));
+	v = _mm_or_si128(_mm_slli_epi16(_mm_and_si128(v, _mm_set1_epi16(0xff)), 4), _mm_srli_epi16(v, 8));
+	_mm_storel_epi64((__m128i *)(void *)out, _mm_packus_epi16(v, v));
+	return _mm_movemask_epi8(_mm_or_si128(digit, letter)) == 0xffff;
+}
+#endif
+
 static inline bool hex_read(const char *p, size_t n_bytes, bool upper, unsigned char *out)
 {
 	const uint8_t *table = nibble[upper];
 	unsigned bad = 0;
+	size_t i = 0;
 
-	for (size_t i = 0; i < n_bytes; i++) {
+#if defined(__SSE2__)
+	for (; i + 8 <= n_bytes; i += 8)
+		bad |= hex_read16(p + 2 * i, upper, out + i) ? 0 : 16;
+#endif
+	for (; i < n_bytes; i++) {
 		unsigned a = table[(unsigned char)p[2 * i]] - 1u;
 		unsigned b = table[(unsigned char)p[2 * i + 1]] - 1u;
 
@@ -429,13 +468,13 @@ static inline bool uuid_read(struct slice s, unsigned char *out)
 
 static inline __attribute__((always_inline)) bool value_read(const struct fit *t, enum column_kind kind,
 							     struct slice s, int64_t ts, int64_t *num,
-							     unsigned char *fixed)
+							     unsigned char *fixed, struct time_seen *seen)
 {
 	switch (kind) {
 	case COLUMN_INT: return int_read(s, t->width, num);
 	case COLUMN_DECIMAL: return decimal_read(s, t->scale, num);
 	case COLUMN_IPV4: return ipv4_read(s, num);
-	case COLUMN_TIME: return time_format_diff(&t->time, s, ts, num);
+	case COLUMN_TIME: return time_format_diff_next(&t->time, seen, s, ts, num);
 	case COLUMN_HEX:
 		return s.n == 2 * (size_t)t->fixed_bytes && hex_read(s.p, t->fixed_bytes, t->upper, fixed);
 	case COLUMN_UUID: return uuid_read(s, fixed);
@@ -528,10 +567,12 @@ static bool best_guess(const struct column_frame *f, const struct column_values 
 {
 	size_t n = MIN(v->n, N_SAMPLES), most = 0, n_tried = 0;
 	struct fit tried[4];
+	unsigned char bytes[MAX_FIXED];
 
 	for (size_t i = 0; i < n && n_tried < ARRAY_LEN(tried) && most < n; i++) {
 		struct fit *t = &tried[n_tried];
 		size_t fits = 0, j = 0;
+		struct time_seen seen = { .asked = false };
 
 		if (!guess(v->v[sample_at(i, v->n)], t))
 			continue;
@@ -542,10 +583,10 @@ static bool best_guess(const struct column_frame *f, const struct column_values 
 		n_tried++;
 		for (j = 0; j < n; j++) {
 			size_t at = sample_at(j, v->n);
-			unsigned char bytes[MAX_FIXED];
 			int64_t num;
 
-			fits += value_read(t, t->kind, v->v[at], f->entry[entry_of(v, at)].ts, &num, bytes);
+			fits += value_read(t, t->kind, v->v[at], f->entry[entry_of(v, at)].ts, &num, bytes,
+					   &seen);
 		}
 		if (fits > most) {
 			most = fits;
@@ -565,12 +606,14 @@ static inline __attribute__((always_inline)) bool read_all_of(struct column_enco
 	const struct fit *t = &e->fit;
 	size_t limit = v->n / EXCEPTIONS_SHARE, size = t->fixed_bytes;
 	int64_t last = 0, min = INT64_MAX, max = INT64_MIN;
+	struct time_seen seen = { .asked = false };
 
 	e->n_except = e->except_bytes = 0;
 	for (size_t i = 0; i < v->n; i++) {
 		int64_t ts = kind == COLUMN_TIME ? f->entry[entry_of(v, i)].ts : 0, num = 0;
 
-		if (value_read(t, kind, v->v[i], ts, &num, is_fixed(kind) ? e->fixed + i * size : NULL)) {
+		if (value_read(t, kind, v->v[i], ts, &num, is_fixed(kind) ? e->fixed + i * size : NULL,
+			       &seen)) {
 			last = num;
 			min = num < min ? num : min;
 			max = num > max ? num : max;
@@ -684,7 +727,7 @@ static size_t typed_cost(const struct column_encoder *e, size_t n)
 static bool all_equal(const struct column_values *v)
 {
 	for (size_t i = 1; i < v->n; i++)
-		if (!slice_eq(v->v[i], v->v[0]))
+		if (!value_eq(v->v[i], v->v[0]))
 			return false;
 	return true;
 }
@@ -696,6 +739,13 @@ static size_t text_bytes(const struct column_values *v)
 	for (size_t i = 0; i < v->n; i++)
 		n += v->v[i].n;
 	return n;
+}
+
+/* Not what the numbers were read for: the exceptions go. */
+static enum column_kind not_typed(struct column_encoder *e)
+{
+	e->n_except = e->except_bytes = 0;
+	return e->kind;
 }
 
 enum column_kind column_choose(struct column_encoder *e, const struct column_frame *f,
@@ -726,11 +776,11 @@ enum column_kind column_choose(struct column_encoder *e, const struct column_fra
 	if (!typed || (e->kind == COLUMN_DICT && e->n_values <= FEW_VALUES && e->fit.kind != COLUMN_TIME))
 		return e->kind;
 	if (!read_all(e, f, v))
-		return e->kind;
+		return not_typed(e);
 	size_t typed_bytes = typed_cost(e, v->n);
 	/* The dictionary's ids must survive, so this comes last. */
 	if (e->kind == COLUMN_DICT && dict_cost <= typed_bytes)
-		return e->kind;
+		return not_typed(e);
 	if (e->fit.kind == COLUMN_INT || e->fit.kind == COLUMN_DECIMAL) {
 		try_epoch(e, f, v);
 		typed_bytes = typed_cost(e, v->n);
@@ -819,13 +869,15 @@ static void put_numbers(struct column_encoder *e, const struct column_frame *f, 
 	numbers_write(v, n, &e->raw);
 	if (*packing != PACKING_UNKNOWN || n < 64)
 		return;
+	size_t some = MIN(n, TRY_PACKING), bits_raw = (e->raw.n - at) * some / n;
 	buf_reset(&e->wide);
 	if (!numbers_write_bytes(v, n, &e->wide))
 		return;
-	bits_size = compress(e, slice_from(buf_slice(&e->raw), at), 1, sections);
+	bits_size = compress(e, slice_sub(buf_slice(&e->raw), at, bits_raw), 1, sections);
 	if (bits_size == 0)
-		bits_size = e->raw.n - at;
-	bytes_size = compress(e, buf_slice(&e->wide), f->effort, sections);
+		bits_size = bits_raw;
+	bytes_size =
+		compress(e, slice_sub(buf_slice(&e->wide), 0, e->wide.n * some / n), f->effort, sections);
 	*packing = PACKING_BITS;
 	if (bytes_size > 0 && bytes_size + bytes_size / 16 < bits_size) {
 		*packing = PACKING_BYTES;

@@ -588,7 +588,8 @@ static const struct column_sets *make_sets(struct columns *c, const struct colum
 		const char *text = arena_dup(a, buf_slice(&b)).p;
 
 		for (i = 0; i < n; i++)
-			meta[i] = slice_of(text + (i > 0 ? end[i - 1] : 0), end[i] - (i > 0 ? end[i - 1] : 0));
+			meta[i] =
+				slice_of(text + (i > 0 ? end[i - 1] : 0), end[i] - (i > 0 ? end[i - 1] : 0));
 		sets->meta = meta;
 		sets->n = n;
 		sets->first = memcpy(arena_array(a, uint32_t, col->n_templates + 1), first,
@@ -673,17 +674,15 @@ int columns_metas(struct columns *c, const uint32_t *row, uint32_t n, struct col
 
 /* ---- struct chunk_codec --------------------------------------------------------------------------------------- */
 
-static bool is_set(const uint64_t *bits, uint32_t i)
-{
-	return (bits[i >> 6] >> (i & 63) & 1) != 0;
-}
+enum { FEW_LEFT = 16 };
 
-static bool any_set(const uint64_t *bits, uint32_t n)
+static uint32_t count_set(const uint64_t *bits, uint32_t n)
 {
+	uint32_t sum = 0;
+
 	for (uint32_t w = 0; w < (n + 63) / 64; w++)
-		if (bits[w] != 0)
-			return true;
-	return false;
+		sum += (uint32_t)__builtin_popcountll(bits[w]);
+	return sum;
 }
 
 static struct columns *of_scratch(struct chunk_scratch *s)
@@ -709,10 +708,12 @@ int columns_block_may_match(const struct chunk_header *h, size_t i, struct chunk
 	memset(rows, 0xff, n_words * sizeof(*rows));
 	if (c->n_rows % 64 != 0)
 		rows[n_words - 1] = (UINT64_C(1) << (c->n_rows % 64)) - 1;
-	for (size_t k = 0; k < n_needles; k++) {
+	/* The longest needle comes first. Once it leaves few rows, searching all of them for another is no gain. */
+	for (size_t k = 0, left = c->n_rows; k < n_needles && left * FEW_LEFT >= c->n_rows; k++) {
 		if (columns_search(c, needles[k], rows, &exact, err) == -1)
 			return -1;
-		if (!any_set(rows, c->n_rows))
+		left = count_set(rows, c->n_rows);
+		if (left == 0)
 			return 0;
 	}
 	c->candidates = rows;
@@ -727,7 +728,7 @@ static const uint32_t *wanted_rows(struct columns *c, uint32_t *n_out)
 
 	for (uint32_t i = 0; i < c->n_rows; i++) {
 		row[n] = i;
-		n += c->candidates == NULL || is_set(c->candidates, i);
+		n += columns_is_candidate(c, i);
 	}
 	*n_out = n;
 	return row;

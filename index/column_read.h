@@ -27,7 +27,7 @@ enum {
 	COLUMNS_MAX_MEMORY = 512 << 20, /* that a block may take, decoded */
 	COLUMNS_WINDOW = 1 << 20, /* a chunk up to this size is read at once if all of a block is wanted */
 	COLUMNS_MAX_SETS = 256,	  /* of metadata that are made up in advance */
-	COLUMNS_MAX_SET_BYTES = 32 << 10, /* all of them */
+	COLUMNS_MAX_SET_BYTES = 8 << 10, /* all of them */
 	COLUMNS_MEMO = 8,
 	COLUMNS_MEMO_NEEDLE = 256,
 };
@@ -45,7 +45,7 @@ struct column_place {
 	uint32_t n_above;	       /* columns of kind TEMPLATES on the way down to it */
 	const uint32_t *in;	       /* templates of the parent that have it */
 	uint32_t n_in;
-	uint32_t last_in; /* parsing: the template seen last + 1 */
+	uint32_t last_in;		      /* parsing: the template seen last + 1 */
 	_Atomic(struct column_dict *) loaded; /* a dictionary with a section of its own, once asked for */
 	_Atomic uint64_t longest;	      /* DICT, once asked for: length of the longest value */
 };
@@ -102,7 +102,8 @@ struct columns {
 	const struct chunk_header *h; /* NULL: no block */
 	struct chunk_columns *sk;
 	uint64_t chunk; /* sk->id */
-	struct column *column; /* sk's, and the values of dictionaries asked for; those of chunk `column_of` */
+	struct column
+		*column; /* sk's, and the values of dictionaries asked for; those of chunk `column_of` */
 	size_t cap_column;
 	uint64_t column_of;
 	struct chunk_source src;
@@ -128,7 +129,7 @@ struct columns {
 int columns_header_parse(struct cursor *c, struct chunk_header *h, struct err *err);
 void chunk_columns_free(struct chunk_columns *sk); /* NULL is fine */
 /* What it takes at most, with its dictionaries. */
-size_t chunk_columns_bytes(const struct chunk_columns *sk, uint32_t n_blocks);
+size_t chunk_columns_bytes(const struct chunk_columns *sk);
 
 /* ---- blocks */
 struct columns *columns_new(void);
@@ -144,6 +145,12 @@ void columns_want_all(struct columns *c);
 int columns_map(struct columns *c, uint32_t column, struct err *err);
 void *columns_alloc(struct columns *c, size_t n);
 int columns_check_memory(const struct columns *c, struct err *err);
+
+/* False: block_may_match said that the row's line cannot hold the needles. */
+static inline bool columns_is_candidate(const struct columns *c, uint32_t row)
+{
+	return c->candidates == NULL || (c->candidates[row >> 6] >> (row & 63) & 1) != 0;
+}
 
 /* For struct chunk_codec. */
 int columns_block_may_match(const struct chunk_header *h, size_t i, struct chunk_source src,

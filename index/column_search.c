@@ -13,9 +13,10 @@
 #include <assert.h>
 
 enum {
-	MAX_QUESTIONS = 8, /* of one way; more slots than that: perhaps */
-	MAX_WAYS = 64,	   /* of one template */
-	MAX_STEPS = 16384, /* of the walk over one template */
+	MAX_QUESTIONS = 8,	 /* of one way; more slots than that: perhaps */
+	MAX_WAYS = 64,		 /* of one template */
+	MAX_STEPS = 16384,	 /* of the walk over one template */
+	MAX_ALL_STEPS = 1 << 20, /* of all walks of one search */
 };
 
 /* Does a value hold x; begin with it (at_start), end with it (at_end), is it x (both)? */
@@ -43,6 +44,7 @@ struct search {
 	struct arena *arena;
 	struct asked **asked; /* by column */
 	bool exact;
+	uint32_t n_steps;
 	struct err *err;
 };
 
@@ -113,7 +115,7 @@ static bool tired(struct walk *w)
 {
 	if (w->verdict == ALL || w->failed)
 		return true;
-	if (++w->n_steps <= MAX_STEPS)
+	if (++w->n_steps <= MAX_STEPS && ++w->s->n_steps <= MAX_ALL_STEPS)
 		return false;
 	w->verdict = ALL;
 	w->s->exact = false;
@@ -591,7 +593,9 @@ static const struct search_memo *find_memo(const struct columns *c, struct slice
 
 static int search_lines(struct columns *c, struct slice needle, struct search_memo *out, struct err *err)
 {
-	struct search s = { .c = c, .sk = c->sk, .column = c->column, .arena = &c->arena, .exact = true, .err = err };
+	struct search s = {
+		.c = c, .sk = c->sk, .column = c->column, .arena = &c->arena, .exact = true, .err = err
+	};
 	struct question q = { needle, false, false };
 	struct answer a = { NONE, NULL };
 	size_t n = n_words(c->n_rows);
@@ -641,7 +645,9 @@ bool columns_chunk_may_hold(const struct chunk_header *h, struct slice needle)
 {
 	struct arena arena;
 	struct err err;
-	struct search s = { .sk = h->columns, .column = h->columns->column, .arena = &arena, .exact = true, .err = &err };
+	struct search s = {
+		.sk = h->columns, .column = h->columns->column, .arena = &arena, .exact = true, .err = &err
+	};
 	struct question q = { needle, false, false };
 	struct answer a = { ALL, NULL };
 

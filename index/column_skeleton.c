@@ -20,10 +20,12 @@ void chunk_columns_free(struct chunk_columns *sk)
 	free(sk);
 }
 
-size_t chunk_columns_bytes(const struct chunk_columns *sk, uint32_t n_blocks)
+size_t chunk_columns_bytes(const struct chunk_columns *sk)
 {
-	size_t n = sizeof(*sk) + sk->arena.total + COLUMNS_MAX_SET_BYTES + n_blocks * sizeof(struct chunk_block);
+	size_t n = sizeof(*sk) + sk->arena.total;
 
+	if (sk->column[COLUMN_META].kind == COLUMN_TEMPLATES)
+		n += COLUMNS_MAX_SET_BYTES;
 	for (uint32_t i = 0; i < sk->n_columns; i++)
 		if (sk->column[i].kind == COLUMN_DICT && sk->column[i].value == NULL)
 			n += sk->place[i].dict.raw + COLUMNS_SLACK + sizeof(struct column_dict) +
@@ -37,6 +39,8 @@ struct parse {
 	uint32_t n_blocks;
 	const struct chunk_header *h;
 	uint64_t off; /* of the next section */
+	uint64_t
+		dict_bytes; /* of dictionaries with sections of their own; they stay as long as the chunk is open */
 };
 
 static struct section parse_section(struct parse *p)
@@ -294,8 +298,12 @@ static void parse_column(struct parse *p, uint32_t column)
 	parse_kind(p, column, flags);
 	if (exceptions)
 		parse_byte_set(p, &col->bytes);
-	if (apart)
+	if (apart) {
 		p->sk->place[column].dict = parse_section(p);
+		p->dict_bytes += p->sk->place[column].dict.raw;
+		if (p->dict_bytes > COLUMNS_MAX_DICTS)
+			p->c.bad = true;
+	}
 	parse_blocks(p, column);
 }
 
@@ -366,7 +374,11 @@ int columns_header_parse(struct cursor *c, struct chunk_header *h, struct err *e
 	h->columns->id = atomic_fetch_add(&n_chunks, 1) + 1;
 	if (unpack_skeleton(c, h->columns, &skeleton, err) == -1)
 		return -1;
-	struct parse p = { cursor_of(skeleton), h->columns, h->n_blocks, h, h->info.header_bytes };
+	struct parse p = { .c = cursor_of(skeleton),
+			   .sk = h->columns,
+			   .n_blocks = h->n_blocks,
+			   .h = h,
+			   .off = h->info.header_bytes };
 	if (!parse_skeleton(&p))
 		return chunk_corrupt(err, "impossible skeleton");
 	h->info.total_bytes = p.off;

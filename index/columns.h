@@ -19,15 +19,15 @@ enum { COLUMN_LINE = 0, COLUMN_META = 1, COLUMN_NONE = -1 };
 
 /* On disk: do not renumber. */
 enum column_kind {
-	COLUMN_CONST,	  /* all values are value[0] */
-	COLUMN_DICT,	  /* id: number of the value in value[] */
-	COLUMN_INT,	  /* num: the integer; text has at least `width` digits (0: as few as needed) */
-	COLUMN_DECIMAL,	  /* num: the number times 10^scale; text has exactly `scale` digits behind the point */
-	COLUMN_HEX,	  /* fixed: fixed_bytes bytes, two digits each */
-	COLUMN_UUID,	  /* fixed: 16 bytes; text 8-4-4-4-12, lower case */
-	COLUMN_IPV4,	  /* num: the address, first number highest */
-	COLUMN_TIME,	  /* num: difference to the entry's own time, in units of the format */
-	COLUMN_TEXT,	  /* text */
+	COLUMN_CONST,	/* all values are value[0] */
+	COLUMN_DICT,	/* id: number of the value in value[] */
+	COLUMN_INT,	/* num: the integer; text has at least `width` digits (0: as few as needed) */
+	COLUMN_DECIMAL, /* num: the number times 10^scale; text has exactly `scale` digits behind the point */
+	COLUMN_HEX,	/* fixed: fixed_bytes bytes, two digits each */
+	COLUMN_UUID,	/* fixed: 16 bytes; text 8-4-4-4-12, lower case */
+	COLUMN_IPV4,	/* num: the address, first number highest */
+	COLUMN_TIME,	/* num: difference to the entry's own time, in units of the format */
+	COLUMN_TEXT,	/* text */
 	COLUMN_TEMPLATES, /* id: number of the template */
 	COLUMN_N_KINDS
 };
@@ -85,10 +85,11 @@ struct time_format;
 
 struct column {
 	enum column_kind kind;
-	int parent; /* COLUMN_NONE: line and metadata */
-	bool has_exceptions; /* some values do not fit the kind and are kept as text beside it */
+	int parent;	       /* COLUMN_NONE: line and metadata */
+	bool has_exceptions;   /* some values do not fit the kind and are kept as text beside it */
 	struct byte_set bytes; /* no value holds a byte that is not in it; exceptions included */
-	const struct slice *value; /* CONST: one; DICT: distinct; NULL until columns_values where they stand apart */
+	const struct slice
+		*value; /* CONST: one; DICT: distinct; NULL until columns_values where they stand apart */
 	uint32_t n_values;
 	const struct line_template *templ;
 	uint32_t n_templates;
@@ -132,7 +133,8 @@ int columns_lengths(struct columns *c, uint32_t from, uint32_t to, uint32_t *out
 struct slot_span {
 	uint32_t off, n;
 };
-int columns_spans(struct columns *c, uint32_t row, struct buf *line, struct slot_span *spans, struct err *err);
+int columns_spans(struct columns *c, uint32_t row, struct buf *line, struct slot_span *spans,
+		  struct err *err);
 
 /* Bitmaps of rows, (n_rows + 63) / 64 words. Takes away rows whose line does not hold the needle, asking templates first,
  * then those columns that can hold it. A bit that stays says "holds it" if *exact, else "perhaps". */

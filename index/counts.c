@@ -18,7 +18,7 @@ enum {
 	/* Counts may be so large, and the raw bytes that they save reading divided by that in addition. Only chunks of a stream
 	 * that logs a line every few seconds come near it. */
 	SMALL_BYTES = 256,
-	SHARE = 1024,
+	SHARE = 512,
 	SHORT_META = 32, /* about a detected_level alone */
 };
 
@@ -292,7 +292,8 @@ void counts_place(char *p, size_t n, uint64_t from, uint64_t to)
 	struct slice payload = slice_from(slice_of(p, n), COUNTS_HEADER_BYTES);
 	uint64_t sum;
 
-	if (n < COUNTS_HEADER_BYTES || counts_header(p, &sum) != payload.n || sum != hash64_seed(payload, from))
+	if (n < COUNTS_HEADER_BYTES || counts_header(p, &sum) != payload.n ||
+	    sum != hash64_seed(payload, from))
 		return;
 	sum = hash64_seed(payload, to);
 	memcpy(p + COUNTS_HEADER_BYTES - sizeof(sum), &sum, sizeof(sum));

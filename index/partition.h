@@ -39,16 +39,17 @@ struct partition {
 	_Atomic uint64_t wal_pos;      /* entries of WAL files <= this are in segments */
 	_Atomic uint64_t bloom_blocks; /* > 0: trace.bloom is complete */
 	_Atomic int bloom_fd;
-	_Atomic uint64_t looked, looked_eagerly; /* the keeper's: version + 1 in which it found nothing to merge */
-	_Atomic bool dropped;	      /* retention removed the folder */
-	_Atomic bool merge_blocked;   /* a damaged block was met: merging again would only fail again */
-	_Atomic bool other_keys;      /* tokens of other trace keys than today's: its index is not asked */
-	_Atomic bool index_damaged;   /* to be made anew: partition_mend */
-	_Atomic uint64_t n_missing;   /* segments that could not be opened */
-	struct cache *cache;	      /* the store's, of what catalog.c reads; borrowed, may be NULL */
-	uint64_t uid;		      /* names the index in the cache; another one once the index is made anew */
-	_Atomic uint64_t version;     /* of the set of segments: goes up once a change of it is committed */
-	VEC(uint64_t) in_doubt;	      /* under write_lock: see partition_publish */
+	_Atomic uint64_t looked,
+		looked_eagerly;	    /* the keeper's: version + 1 in which it found nothing to merge */
+	_Atomic bool dropped;	    /* retention removed the folder */
+	_Atomic bool merge_blocked; /* a damaged block was met: merging again would only fail again */
+	_Atomic bool other_keys;    /* tokens of other trace keys than today's: its index is not asked */
+	_Atomic bool index_damaged; /* to be made anew: partition_mend */
+	_Atomic uint64_t n_missing; /* segments that could not be opened */
+	struct cache *cache;	    /* the store's, of what catalog.c reads; borrowed, may be NULL */
+	uint64_t uid;		  /* names the index in the cache; another one once the index is made anew */
+	_Atomic uint64_t version; /* of the set of segments: goes up once a change of it is committed */
+	VEC(uint64_t) in_doubt;	  /* under write_lock: see partition_publish */
 	uint64_t
 		retained_stage; /* the keeper's: which rules of retention it was looked through for, and when */
 	int64_t retained_mono_ns, retain_again_mono_ns;

@@ -3,6 +3,7 @@
 #include "index/snapshot.h"
 #include "index/column_read.h"
 #include "base/log.h"
+#include "index/chunk_cache.h"
 #include "index/counts.h"
 #include "index/sorted.h"
 #include "index/store_internal.h"
@@ -10,10 +11,27 @@
 #include <assert.h>
 
 struct open_chunk {
-	struct chunk_header h;
+	const struct chunk_header *h;
+	struct cache_item *item; /* what holds *h; NULL: `own` does */
+	struct chunk_header own;
 	const struct chunk_codec *codec;
 	struct segment_reader_arg arg;
 	struct slice sealed; /* p NULL: in the segment */
+};
+
+/* A block of columns in a gathered unit. Its times come first; lines and metadata only once it is known which are needed. */
+struct late_block {
+	struct columns *columns;
+	size_t first; /* of its rows in reader.late */
+	uint32_t n;
+	bool lost; /* damaged */
+};
+struct late_rows {
+	uint32_t *row; /* in its block */
+	bool *line_wanted;
+	struct slice *line;
+	uint32_t *meta;
+	size_t n, cap;
 };
 
 struct reader {
@@ -30,7 +48,9 @@ struct reader {
 	/* gathered */
 	VEC(struct chunk_scratch) scratches;
 	size_t n_scratches;
-	VEC(struct chunk_header) headers; /* of their chunks: what was decoded may stand there */
+	VEC(struct open_chunk *) chunks; /* theirs: what was decoded may stand there */
+	VEC(struct late_block) late_blocks;
+	struct late_rows late;
 	struct sorted sorted;
 	int64_t *ts;
 	struct slice *line;
@@ -51,13 +71,44 @@ struct reader *reader_new(struct snapshot *snap)
 	return r;
 }
 
+static void chunk_fini(struct open_chunk *c)
+{
+	if (c->item != NULL)
+		cache_release(c->item);
+	else
+		chunk_header_fini(&c->own);
+}
+
 static void close_chunk(struct reader *r)
 {
 	if (r->chunk_open)
-		chunk_header_fini(&r->chunk.h);
+		chunk_fini(&r->chunk);
 	r->chunk_open = false;
-	while (r->headers.n > 0)
-		chunk_header_fini(&r->headers.v[--r->headers.n]);
+	while (r->chunks.n > 0) {
+		struct open_chunk *c = r->chunks.v[--r->chunks.n];
+
+		chunk_fini(c);
+		free(c);
+	}
+}
+
+static void late_fini(struct late_rows *l)
+{
+	free(l->row);
+	free(l->line_wanted);
+	free(l->line);
+	free(l->meta);
+}
+
+static void late_reserve(struct late_rows *l, size_t more)
+{
+	if (l->cap - l->n >= more)
+		return;
+	l->cap = MAX(l->cap * 2, l->n + more);
+	l->row = xrealloc(l->row, l->cap * sizeof(*l->row));
+	l->line_wanted = xrealloc(l->line_wanted, l->cap * sizeof(*l->line_wanted));
+	l->line = xrealloc(l->line, l->cap * sizeof(*l->line));
+	l->meta = xrealloc(l->meta, l->cap * sizeof(*l->meta));
 }
 
 void reader_free(struct reader *r)
@@ -69,7 +120,9 @@ void reader_free(struct reader *r)
 	for (size_t i = 0; i < r->scratches.n; i++)
 		chunk_scratch_fini(&r->scratches.v[i]);
 	vec_fini(&r->scratches);
-	vec_fini(&r->headers);
+	vec_fini(&r->chunks);
+	vec_fini(&r->late_blocks);
+	late_fini(&r->late);
 	sorted_fini(&r->sorted);
 	vec_fini(&r->metas);
 	counts_fini(&r->counts);
@@ -149,20 +202,24 @@ static struct chunk_source source_of(struct open_chunk *c)
 	return (struct chunk_source){ segment_read, &c->arg };
 }
 
-static int open_chunk(struct open_chunk *c, const struct source *s, struct err *err)
+/* After a failure there is nothing to close. */
+static int open_chunk(const struct reader *r, struct open_chunk *c, const struct source *s, struct err *err)
 {
+	*c = (struct open_chunk){ .arg = { s->segment, s->off } };
 	if (s->sealed != NULL) {
 		c->sealed = s->sealed->chunk;
-		if (chunk_header_parse(slice_sub(c->sealed, 0, s->header_bytes), HEAD_SEED, &c->h, err) == -1)
+		if (chunk_header_parse(slice_sub(c->sealed, 0, s->header_bytes), HEAD_SEED, &c->own, err) ==
+		    -1)
 			return -1;
-		c->codec = chunk_codec_find(c->h.codec);
-		return 0;
+		c->h = &c->own;
+	} else {
+		c->item = cached_header_get(r->snap->store->index_cache, s->segment, s->off, s->header_bytes,
+					    err);
+		if (c->item == NULL)
+			return -1;
+		c->h = cached_header(c->item);
 	}
-	c->sealed = (struct slice){ NULL, 0 };
-	if (segment_chunk_header(s->segment, s->off, s->header_bytes, &c->h, err) == -1)
-		return -1;
-	c->codec = chunk_codec_find(c->h.codec);
-	c->arg = (struct segment_reader_arg){ s->segment, s->off };
+	c->codec = chunk_codec_find(c->h->codec);
 	return 0;
 }
 
@@ -181,8 +238,8 @@ static bool templates_allow(struct reader *r, const struct open_chunk *c)
 {
 	const struct scan_hint *hint = &r->snap->hint;
 
-	for (size_t k = 0; c->h.columns != NULL && k < hint->n_needles; k++) {
-		if (!columns_chunk_may_hold(&c->h, hint->needles[k])) {
+	for (size_t k = 0; c->h->columns != NULL && k < hint->n_needles; k++) {
+		if (!columns_chunk_may_hold(c->h, hint->needles[k])) {
 			r->stats.chunks_skipped_by_templates++;
 			return false;
 		}
@@ -193,42 +250,49 @@ static bool templates_allow(struct reader *r, const struct open_chunk *c)
 /* Is the block handed out as columns rather than as rows? */
 static bool as_columns(const struct reader *r, const struct open_chunk *c)
 {
-	return r->snap->hint.columns && c->h.columns != NULL && !r->merged && r->eraser.set == NULL;
+	return r->snap->hint.columns && c->h->columns != NULL && !r->merged && r->eraser.set == NULL;
 }
 
-static int go_to_block(const struct open_chunk *c, size_t i, struct chunk_source src, struct chunk_scratch *scratch,
-		       struct err *err)
+/* Is it gathered by its times first? */
+static bool is_late(const struct reader *r, const struct open_chunk *c)
+{
+	return r->merged && c->h->columns != NULL;
+}
+
+static int go_to_block(const struct open_chunk *c, size_t i, struct chunk_source src,
+		       struct chunk_scratch *scratch, struct err *err)
 {
 	if (scratch->columns == NULL)
 		scratch->columns = columns_new();
-	return columns_start(scratch->columns, &c->h, i, src, err);
+	return columns_start(scratch->columns, c->h, i, src, err);
 }
 
-/* 1: decoded into the scratch, or only gone to if columns are wanted; 0: not needed or damaged, -1: error. */
+/* 1: decoded into the scratch, or only gone to if columns are wanted or rows come late; 0: not needed or damaged, -1: error. */
 static int load_block(struct reader *r, struct open_chunk *c, const struct source *s, size_t i,
 		      struct chunk_scratch *scratch, struct err *err)
 {
 	const struct scan_hint *hint = &r->snap->hint;
-	const struct chunk_block *b = &c->h.block[i];
+	const struct chunk_block *b = &c->h->block[i];
 	struct chunk_source src = source_of(c);
 
 	if (!wanted(r, s, b)) {
 		r->stats.blocks_skipped++;
 		return 0;
 	}
-	/* Duplicates are told apart by their lines, so gathering needs them even if the query does not. */
+	/* Gathering rows needs lines even if the query does not: duplicates are told apart by them. */
 	bool with_lines = !hint->no_lines || r->merged || r->erase_lines;
 	chunk_scratch_reset(scratch);
-	int rc = c->codec->block_may_match(&c->h, i, src, hint->needles, hint->n_needles, scratch, err);
+	int rc = c->codec->block_may_match(c->h, i, src, hint->needles, hint->n_needles, scratch, err);
 	r->stats.bytes_decompressed += scratch->text.n;
 	if (rc == 0) {
-		r->stats.blocks_skipped_by_templates += c->h.columns != NULL;
+		r->stats.blocks_skipped_by_templates += c->h->columns != NULL;
 		r->stats.blocks_read++;
 		r->stats.bytes_compressed += b->text_comp;
 		r->stats.lines += b->n_entries;
 	}
-	if (rc == 1 && (as_columns(r, c) ? go_to_block(c, i, src, scratch, err) :
-					   c->codec->block_read(&c->h, i, src, with_lines, scratch, err)) == -1)
+	if (rc == 1 && (as_columns(r, c) || is_late(r, c)
+				? go_to_block(c, i, src, scratch, err)
+				: c->codec->block_read(c->h, i, src, with_lines, scratch, err)) == -1)
 		rc = -1;
 	count_columns(r, scratch->columns);
 	if (rc == -1)
@@ -285,7 +349,7 @@ static int next_of_chunk(struct reader *r, struct entry_block *b, struct err *er
 	bool backward = r->snap->hint.backward;
 
 	if (!r->chunk_open) {
-		if (open_chunk(&r->chunk, s, err) == -1) {
+		if (open_chunk(r, &r->chunk, s, err) == -1) {
 			r->done = true;
 			return note_damage(r, err);
 		}
@@ -295,10 +359,10 @@ static int next_of_chunk(struct reader *r, struct entry_block *b, struct err *er
 			return 0;
 		}
 		r->stats.chunks_read++;
-		r->next_block = backward ? r->chunk.h.n_blocks : 0;
+		r->next_block = backward ? r->chunk.h->n_blocks : 0;
 	}
 	for (;;) {
-		if (backward ? r->next_block == 0 : r->next_block == r->chunk.h.n_blocks) {
+		if (backward ? r->next_block == 0 : r->next_block == r->chunk.h->n_blocks) {
 			r->done = true;
 			return 0;
 		}
@@ -337,30 +401,58 @@ static void gather(struct reader *r, const struct source *s, size_t n, const int
 		if (!timerange_has(r->unit->range, ts[i]))
 			continue;
 		struct sorted_entry *e = vec_add(&r->sorted.entries);
-		e->e = (struct chunk_entry){ ts[i], line[i], metas[meta[i]] };
-		e->meta = base + meta[i];
-		e->order = order + i;
+		*e = (struct sorted_entry){ .e = { ts[i], line[i], metas[meta[i]] },
+					    .meta = base + meta[i],
+					    .order = order + i };
 	}
+}
+
+/* The rows of the block at hand that lie in the unit: times only. */
+static void gather_late(struct reader *r, const struct source *s, const struct chunk_block *block,
+			struct columns *c)
+{
+	uint64_t order = ((uint64_t)(s - r->snap->sources.v) << 32) + block->first_entry;
+	struct late_rows *late = &r->late;
+	struct late_block b = { .columns = c, .first = late->n };
+
+	late_reserve(late, c->n_rows);
+	for (uint32_t row = 0; row < c->n_rows; row++) {
+		if (!timerange_has(r->unit->range, c->ts[row]) || !columns_is_candidate(c, row))
+			continue;
+		*vec_add(&r->sorted.entries) =
+			(struct sorted_entry){ .e = { .ts = c->ts[row] },
+					       .order = order + row,
+					       .late_block = (uint32_t)r->late_blocks.n + 1,
+					       .meta = (uint32_t)late->n };
+		late->line_wanted[late->n] = false;
+		late->row[late->n++] = row;
+	}
+	b.n = (uint32_t)(late->n - b.first);
+	vec_push(&r->late_blocks, b);
 }
 
 static int gather_chunk(struct reader *r, const struct source *s, struct err *err)
 {
-	struct open_chunk c;
+	struct open_chunk *c = xmalloc(sizeof(*c));
 	int rc = 0;
 
-	if (open_chunk(&c, s, err) == -1)
+	if (open_chunk(r, c, s, err) == -1) {
+		free(c);
 		return note_damage(r, err);
-	if (!templates_allow(r, &c)) {
-		chunk_header_fini(&c.h);
-		return 0;
 	}
+	vec_push(&r->chunks, c);
+	if (!templates_allow(r, c))
+		return 0;
 	r->stats.chunks_read++;
-	for (size_t i = 0; i < c.h.n_blocks && rc != -1; i++) {
+	for (size_t i = 0; i < c->h->n_blocks && rc != -1; i++) {
 		if (r->n_scratches == r->scratches.n)
 			vec_add(&r->scratches);
 		struct chunk_scratch *scratch = &r->scratches.v[r->n_scratches];
-		rc = load_block(r, &c, s, i, scratch, err);
-		if (rc == 1) {
+		rc = load_block(r, c, s, i, scratch, err);
+		if (rc == 1 && is_late(r, c)) {
+			r->n_scratches++;
+			gather_late(r, s, &c->h->block[i], scratch->columns);
+		} else if (rc == 1) {
 			/* Numbers entries through the chunk, so that equal timestamps of two blocks keep their order. */
 			size_t before = r->sorted.entries.n;
 
@@ -368,10 +460,9 @@ static int gather_chunk(struct reader *r, const struct source *s, struct err *er
 			gather(r, s, scratch->n, scratch->ts, scratch->line, scratch->meta, scratch->metas,
 			       scratch->n_metas);
 			for (size_t k = before; k < r->sorted.entries.n; k++)
-				r->sorted.entries.v[k].order += c.h.block[i].first_entry;
+				r->sorted.entries.v[k].order += c->h->block[i].first_entry;
 		}
 	}
-	vec_push(&r->headers, c.h);
 	return rc == -1 ? -1 : 0;
 }
 
@@ -425,11 +516,154 @@ static void make_room(struct reader *r, size_t n)
 	r->meta = xrealloc(r->meta, n * sizeof(*r->meta));
 }
 
+/* ---- rows that come late --------------------------------------------------------------------------------------- */
+
+/* End of the entries with entry i's timestamp. */
+static size_t moment_end(const struct sorted_entry *v, size_t n, size_t i)
+{
+	size_t end = i + 1;
+
+	while (end < n && v[end].e.ts == v[i].e.ts)
+		end++;
+	return end;
+}
+
+/* Entries of one timestamp: can one of them be there twice? Not if all stand in one chunk. */
+static bool may_repeat(const struct sorted_entry *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].late_block == 0 || v[i].order >> 32 != v[0].order >> 32)
+			return n > 1;
+	return false;
+}
+
+/* Duplicates are told apart by their lines, so these are needed even if the query does not ask for them. */
+static void want_lines(struct reader *r)
+{
+	const struct sorted_entry *v = r->sorted.entries.v;
+	size_t n = r->sorted.entries.n;
+
+	for (size_t i = 0, end; i < n; i = end) {
+		end = moment_end(v, n, i);
+		if (!may_repeat(v + i, end - i))
+			continue;
+		for (size_t k = i; k < end; k++)
+			if (v[k].late_block != 0)
+				r->late.line_wanted[v[k].meta] = true;
+	}
+}
+
+/* Lines and lengths of a block's rows. */
+static int late_lines(struct reader *r, const struct late_block *b, bool all, struct err *err)
+{
+	struct late_rows *late = &r->late;
+	const uint32_t *row = late->row + b->first;
+	const bool *wanted = late->line_wanted + b->first;
+	struct slice *line = late->line + b->first;
+	struct columns *c = b->columns;
+
+	if (all) {
+		if (b->n > c->n_rows / 2)
+			columns_want_all(c);
+		return columns_lines(c, row, b->n, line, err);
+	}
+	uint32_t *some = columns_alloc(c, b->n * sizeof(*some)), n = 0;
+	struct slice *text = columns_alloc(c, b->n * sizeof(*text));
+	for (uint32_t k = 0; k < b->n; k++)
+		if (wanted[k])
+			some[n++] = row[k];
+	if (n < b->n && columns_row_lengths(c, row, b->n, line, err) == -1)
+		return -1;
+	if (columns_lines(c, some, n, text, err) == -1)
+		return -1;
+	n = 0;
+	for (uint32_t k = 0; k < b->n; k++)
+		if (wanted[k])
+			line[k] = text[n++];
+	return 0;
+}
+
+static int load_late(struct reader *r, const struct late_block *b, bool all, struct err *err)
+{
+	uint32_t *meta = r->late.meta + b->first, base = (uint32_t)r->metas.n;
+	struct columns_metas metas;
+
+	if (b->n == 0)
+		return 0;
+	if (late_lines(r, b, all, err) == -1 ||
+	    columns_metas(b->columns, r->late.row + b->first, b->n, &metas, err) == -1)
+		return -1;
+	for (size_t i = 0; i < metas.n; i++)
+		vec_push(&r->metas, metas.v[i]);
+	for (uint32_t k = 0; k < b->n; k++)
+		meta[k] = base + metas.number[k];
+	return 0;
+}
+
+/* Entries of blocks that turned out to be damaged go, the others become whole. */
+static void fill_in_late(struct reader *r)
+{
+	struct sorted_entry *v = r->sorted.entries.v;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->sorted.entries.n; i++) {
+		struct sorted_entry e = v[i];
+
+		if (e.late_block != 0) {
+			size_t k = e.meta;
+
+			if (r->late_blocks.v[e.late_block - 1].lost)
+				continue;
+			e.meta = r->late.meta[k];
+			e.e.line = r->late.line[k];
+			e.e.meta = r->metas.v[e.meta];
+		}
+		v[kept++] = e;
+	}
+	r->sorted.entries.n = kept;
+}
+
+/* Sorts what was gathered, reads what is still needed of it and drops duplicates. */
+static int finish_gathered(struct reader *r, struct err *err)
+{
+	bool all = !r->snap->hint.no_lines || r->erase_lines;
+	size_t kept = 0;
+
+	sorted_by_time(&r->sorted);
+	if (!all)
+		want_lines(r);
+	for (size_t i = 0; i < r->late_blocks.n; i++) {
+		struct late_block *b = &r->late_blocks.v[i];
+		int rc = load_late(r, b, all, err);
+
+		count_columns(r, b->columns);
+		if (rc == -1 && note_damage(r, err) == -1)
+			return -1;
+		b->lost = rc == -1;
+	}
+	if (r->late_blocks.n > 0)
+		fill_in_late(r);
+	struct sorted_entry *v = r->sorted.entries.v;
+	size_t n = r->sorted.entries.n;
+	for (size_t i = 0, end; i < n; i = end) {
+		end = moment_end(v, n, i);
+		size_t u = may_repeat(v + i, end - i) ? sorted_unique(v + i, end - i) : end - i;
+		if (kept != i)
+			memmove(v + kept, v + i, u * sizeof(*v));
+		kept += u;
+	}
+	r->stats.duplicates += n - kept;
+	r->sorted.entries.n = kept;
+	return 0;
+}
+
 static int next_merged(struct reader *r, struct entry_block *b, struct err *err)
 {
 	r->done = true;
 	r->n_scratches = 0;
 	r->metas.n = 0;
+	r->late.n = 0;
+	r->late_blocks.n = 0;
 	r->sorted.entries.n = 0;
 	for (size_t i = 0; i < r->unit->n_sources; i++) {
 		const struct source *s = unit_source(r, i);
@@ -444,7 +678,8 @@ static int next_merged(struct reader *r, struct entry_block *b, struct err *err)
 		}
 	}
 	order_by_writing(r);
-	sorted_finish(&r->sorted, &r->stats.duplicates);
+	if (finish_gathered(r, err) == -1)
+		return -1;
 	size_t n = r->sorted.entries.n;
 	if (n == 0)
 		return 0;
@@ -525,8 +760,8 @@ static int rows_of_columns(struct reader *r, const struct entry_block *b, const 
 	struct columns_metas metas;
 
 	make_room(r, n);
-	int rc = r->snap->hint.no_lines ? columns_row_lengths(b->columns, row, n, r->line, err) :
-					  columns_lines(b->columns, row, n, r->line, err);
+	int rc = r->snap->hint.no_lines ? columns_row_lengths(b->columns, row, n, r->line, err)
+					: columns_lines(b->columns, row, n, r->line, err);
 	if (rc == -1 || columns_metas(b->columns, row, n, &metas, err) == -1)
 		return -1;
 	for (uint32_t k = 0; k < n; k++)
@@ -541,8 +776,8 @@ static int rows_of_columns(struct reader *r, const struct entry_block *b, const 
 	return 0;
 }
 
-int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries, struct entry_block *out,
-		struct err *err)
+int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries,
+		struct entry_block *out, struct err *err)
 {
 	uint32_t *row = columns_alloc(b->columns, b->n * sizeof(*row)), n = 0;
 

@@ -28,9 +28,16 @@ void segment_path(char *out, size_t size, const char *dir, uint64_t id)
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
+static const struct chunk_codec *new_chunks = &chunk_codec_columns;
+
 const struct chunk_codec *segment_codec(void)
 {
-	return &chunk_codec_columns;
+	return new_chunks;
+}
+
+void segment_set_codec(const struct chunk_codec *codec)
+{
+	new_chunks = codec;
 }
 
 /* That of a chunk that is there: one codec may fall back on another. */
@@ -426,25 +433,33 @@ bool segment_filter_may_hold(struct segment *s, uint64_t off, uint32_t bytes, ui
 	return perhaps;
 }
 
+/* Most counts with their header are no longer. */
+enum { FIRST_COUNTS_READ = 1024 };
+
 int segment_counts(struct segment *s, uint64_t off, uint64_t counts_off, const struct chunk_info *info,
 		   struct counts *out, struct err *err)
 {
-	char header[COUNTS_HEADER_BYTES];
+	size_t got = FIRST_COUNTS_READ;
 	uint64_t sum;
 
-	/* The footer and the trailer are longer than this header. */
-	if (file_pread(s->fd, header, sizeof(header), counts_off, err) == -1)
+	buf_reset(&out->bytes);
+	if (file_pread_some(s->fd, buf_reserve(&out->bytes, got), &got, counts_off, err) == -1)
 		return -1;
-	uint32_t n = counts_header(header, &sum);
+	out->bytes.n = got;
+	/* The footer and the trailer are longer than this header. */
+	if (got < COUNTS_HEADER_BYTES)
+		return damaged(err, s, "file cut short");
+	uint32_t n = counts_header(out->bytes.p, &sum);
 	if (n == 0)
 		return 0;
-	buf_reset(&out->bytes);
-	char *p = buf_reserve(&out->bytes, n);
-	if (file_pread(s->fd, p, n, counts_off + sizeof(header), err) == -1)
+	size_t end = COUNTS_HEADER_BYTES + (size_t)n;
+	if (got < end &&
+	    file_pread(s->fd, buf_reserve(&out->bytes, end - got), end - got, counts_off + got, err) == -1)
 		return -1;
-	if (hash64_seed(slice_of(p, n), chunk_seed(s->file_id, off)) != sum)
+	struct slice payload = slice_of(out->bytes.p + COUNTS_HEADER_BYTES, n);
+	if (hash64_seed(payload, chunk_seed(s->file_id, off)) != sum)
 		return damaged(err, s, "bad checksum of counts");
-	return counts_parse(slice_of(p, n), info, out, err) == -1 ? -1 : 1;
+	return counts_parse(payload, info, out, err) == -1 ? -1 : 1;
 }
 
 /* Appends the chunk's counts as they stand, if there are any. */
@@ -465,8 +480,8 @@ static int read_counts(struct segment *s, uint64_t off, struct buf *b, struct er
 	return 0;
 }
 
-int segment_read_piece(struct segment *s, const struct segment_chunk *c, struct buf *b, struct segment_piece *out,
-		       struct err *err)
+int segment_read_piece(struct segment *s, const struct segment_chunk *c, struct buf *b,
+		       struct segment_piece *out, struct err *err)
 {
 	size_t chunk = c->info.total_bytes, filter = c->filter_bytes;
 	struct chunk_header h;

@@ -45,6 +45,8 @@ struct segment_summary {
 
 /* ---- writing */
 const struct chunk_codec *segment_codec(void); /* what new chunks are written with */
+void segment_set_codec(
+	const struct chunk_codec *codec); /* for tests of older codecs; while no store is open */
 struct segment_writer;
 int segment_writer_open(const char *dir, uint64_t id, struct segment_writer **out, struct err *err);
 /* A stream's number; encoded labels are borrowed until finish. */
@@ -91,8 +93,8 @@ int segment_read(void *arg /* struct segment_reader_arg */, uint64_t off, size_t
 
 /* The bytes of a chunk, its filter and its counts, for segment_writer_place; they stand in b. 1: *out is filled; 0: not
  * fit to be copied (its header or its filter is damaged); -1: ERR_IO. */
-int segment_read_piece(struct segment *s, const struct segment_chunk *c, struct buf *b, struct segment_piece *out,
-		       struct err *err);
+int segment_read_piece(struct segment *s, const struct segment_chunk *c, struct buf *b,
+		       struct segment_piece *out, struct err *err);
 
 /* Does the chunk's filter say "perhaps" for at least one token of every group? Damage counts as perhaps. */
 struct trace_group;

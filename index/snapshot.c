@@ -106,8 +106,8 @@ static uint32_t stream_number(struct snapshot *snap, struct slice encoded)
 }
 
 /* Of a run or a sealed chunk of a head; NULL if there is nothing of it to read. */
-static struct source *add_head_source(struct snapshot *snap, const struct head *h, struct head_part *part, int64_t first,
-				      int64_t last, bool want_units)
+static struct source *add_head_source(struct snapshot *snap, const struct head *h, struct head_part *part,
+				      int64_t first, int64_t last, bool want_units)
 {
 	const struct erase_set *erase;
 
@@ -172,7 +172,7 @@ static void add_part(struct snapshot *snap, const struct head *h, struct head_pa
  * for a writer waits for it. Streams live as long as the head, runs as long as their part; only a run's fill needs the lock. */
 struct head_candidates {
 	VEC(struct head_stream *) streams;
-	VEC(struct head_run *) runs;	 /* with a reference to their part */
+	VEC(struct head_run *) runs;	/* with a reference to their part */
 	VEC(struct head_part *) sealed; /* references */
 };
 
@@ -473,8 +473,8 @@ static bool in_windows(const struct partition_take *t, const struct chunk_row *r
 	       meets_window(t->window, t->n_windows, row->info.first_ts, row->info.last_ts);
 }
 
-static bool filter_says_perhaps(const struct partition_take *t, struct segment *seg, struct cache_item *filters,
-				const struct chunk_row *row)
+static bool filter_says_perhaps(const struct partition_take *t, struct segment *seg,
+				struct cache_item *filters, const struct chunk_row *row)
 {
 	const struct scan_hint *h = &t->snap->hint;
 

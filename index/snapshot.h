@@ -45,11 +45,11 @@ struct snap_tenant {
 struct snapshot {
 	struct arena arena;
 	struct store *store;
-	struct scan_hint hint; /* its arrays copied into the arena */
-	struct head *heads[2];		/* while it is taken */
-	VEC(struct head_part *) parts;	/* references: what runs and sealed chunks live in */
-	bool several;		     /* tenants were asked for: their streams get the label __tenant_id__ */
-	struct snap_tenant *tenants; /* the arena's */
+	struct scan_hint hint;	       /* its arrays copied into the arena */
+	struct head *heads[2];	       /* while it is taken */
+	VEC(struct head_part *) parts; /* references: what runs and sealed chunks live in */
+	bool several;		       /* tenants were asked for: their streams get the label __tenant_id__ */
+	struct snap_tenant *tenants;   /* the arena's */
 	size_t n_tenants;
 	struct snap_tenant *now;	   /* the one that is being looked at */
 	VEC(struct snap_stream *) streams; /* sorted at the end */

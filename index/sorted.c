@@ -57,22 +57,33 @@ static size_t unique_large(struct sorted_entry *v, size_t n)
 	return kept;
 }
 
-void sorted_finish(struct sorted *s, uint64_t *n_duplicates)
+void sorted_by_time(struct sorted *s)
 {
 	struct sorted_entry *v = s->entries.v;
-	size_t n = s->entries.n, kept = 0;
+	size_t n = s->entries.n;
 	bool in_order = true;
 
 	for (size_t i = 1; i < n && in_order; i++)
 		in_order = cmp(&v[i - 1], &v[i]) <= 0;
 	if (!in_order)
 		qsort(v, n, sizeof(*v), cmp);
+}
+
+size_t sorted_unique(struct sorted_entry *v, size_t n)
+{
+	return n <= 1 ? n : n <= 16 ? unique_small(v, n) : unique_large(v, n);
+}
+
+void sorted_finish(struct sorted *s, uint64_t *n_duplicates)
+{
+	struct sorted_entry *v = s->entries.v;
+	size_t n = s->entries.n, kept = 0;
+
+	sorted_by_time(s);
 	for (size_t i = 0, j; i < n; i = j) {
 		for (j = i + 1; j < n && v[j].e.ts == v[i].e.ts; j++)
 			;
-		size_t u = j - i == 1	 ? 1
-			   : j - i <= 16 ? unique_small(v + i, j - i)
-					 : unique_large(v + i, j - i);
+		size_t u = sorted_unique(v + i, j - i);
 		if (kept != i)
 			memmove(v + kept, v + i, u * sizeof(*v));
 		kept += u;

@@ -596,6 +596,14 @@ static void fail_jobs(struct store *s, struct append_job *jobs, const struct err
 	}
 }
 
+static void show_head(struct store *s)
+{
+	metric_set(s->m.head_bytes, (int64_t)s->active->bytes);
+	metric_set(s->m.head_entries, (int64_t)s->active->n_entries);
+	metric_set(s->m.head_streams, (int64_t)s->active->n_streams);
+	metric_set(s->m.head_memory, (int64_t)head_memory(s->active));
+}
+
 static void run_jobs(struct store *s, struct append_job *jobs)
 {
 	struct err err = { 0 };
@@ -615,10 +623,7 @@ static void run_jobs(struct store *s, struct append_job *jobs)
 	}
 	wal_mark_good(s->wal);
 	apply_jobs(s, jobs);
-	metric_set(s->m.head_bytes, (int64_t)s->active->bytes);
-	metric_set(s->m.head_entries, (int64_t)s->active->n_entries);
-	metric_set(s->m.head_streams, (int64_t)s->active->n_streams);
-	metric_set(s->m.head_memory, (int64_t)head_memory(s->active));
+	show_head(s);
 	if (head_closed_memory(s->active) > 0)
 		wake_sealer(s);
 }
@@ -700,6 +705,7 @@ static bool freeze(struct store *s, uint64_t claim)
 	pthread_cond_signal(&s->flush_more);
 	pthread_mutex_unlock(&s->flush_lock);
 	store_streams_age(s);
+	show_head(s);
 	return true;
 }
 

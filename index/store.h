@@ -53,7 +53,7 @@ struct store_options {
 	int64_t merge_interval_ns;     /* how often to look for chunks to merge; 0 = never */
 	uint64_t min_free_bytes;       /* read-only below; 0 = the smaller of 1 GiB and 5 % */
 	uint64_t ingest_memory_bytes;  /* replay flushes to stay below */
-	struct account *memory; /* borrowed, may be NULL: flushes earlier when it is short */
+	struct account *memory;	       /* borrowed, may be NULL: flushes earlier when it is short */
 	uint64_t index_cache_bytes;    /* for what queries learn from the indexes of days; 0 = none */
 	const struct trace_keys *keys; /* borrowed; must outlive the store */
 	/* Settings of a tenant that the store asks for when it needs them; thread-safe, may be NULL (no limit). */
@@ -209,10 +209,11 @@ struct entry_block {
 struct read_stats {
 	uint64_t blocks_read, blocks_skipped, bytes_decompressed, bytes_compressed, lines, duplicates;
 	uint64_t head_lines, head_bytes, meta_bytes, chunks_read;
-	uint64_t chunks_counted; /* reader_counts had an answer */
+	uint64_t chunks_counted;		 /* reader_counts had an answer */
 	uint64_t columns_decoded, lines_rebuilt; /* of chunks of columns */
-	uint64_t chunks_skipped_by_templates, blocks_skipped_by_templates; /* nothing in them can hold the needles */
-	uint64_t corrupt_blocks; /* skipped; the answer must carry a warning */
+	uint64_t chunks_skipped_by_templates,
+		blocks_skipped_by_templates; /* nothing in them can hold the needles */
+	uint64_t corrupt_blocks;	     /* skipped; the answer must carry a warning */
 };
 
 struct reader;
@@ -225,8 +226,8 @@ int reader_next(struct reader *r, struct entry_block *b, struct err *err);
 const struct read_stats *reader_stats(const struct reader *r); /* since reader_new */
 /* Turns the block at hand into one without columns, of the entries whose bit is set (bit i: entry i of *b), lines and
  * metadata as everywhere. The columns stay usable. -1 as from reader_next; a damaged block gives 0 entries. */
-int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries, struct entry_block *out,
-		struct err *err);
+int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries,
+		struct entry_block *out, struct err *err);
 /* A function of index/columns.h failed on the block at hand. 0: damage, noted; leave the block. -1: err stands. */
 int reader_damaged(struct reader *r, struct err *err);
 

@@ -63,7 +63,7 @@ struct store {
 	struct buf spare[STORE_SPARE];
 	size_t n_spare;
 
-	struct wal *wal; /* the writer's */
+	struct wal *wal;	  /* the writer's */
 	uint64_t full_logs_bytes; /* of the active head's files before the one that is being written */
 	int64_t last_sync_mono_ns;
 	int64_t last_heal_mono_ns;
@@ -117,9 +117,9 @@ struct store {
 	struct {
 		struct metric *appended_entries, *appended_bytes, *wal_bytes, *wal_syncs, *wal_records,
 			*wal_sync_seconds, *flush_seconds, *flushes, *flushed_bytes, *flushed_raw, *merges,
-			*merged_raw, *merged_bytes, *merge_copied, *merge_encoded, *sealed, *duplicates, *head_bytes, *head_entries, *head_streams, *head_memory,
-			*read_only,
-			*corrupt, *partitions, *retained, *retained_for_room, *retained_entries;
+			*merged_raw, *merged_bytes, *merge_copied, *merge_encoded, *sealed, *duplicates,
+			*head_bytes, *head_entries, *head_streams, *head_memory, *read_only, *corrupt,
+			*partitions, *retained, *retained_for_room, *retained_entries;
 	} m;
 };
 

@@ -19,6 +19,7 @@ enum {
 	MAX_WAYS = 8,			/* of a skeleton: slots may look different */
 	MAX_PROBES = 32,		/* in a hash table, so that chosen collisions cost no more */
 	MAX_LITERALS = 256 << 10,
+	AHEAD = 8,	 /* texts */
 	MAX_REPEATS = 8, /* slots of one key in a template */
 	MAX_META_SETS = 256,
 	WORD_COUNTS = 1 << 17,
@@ -281,35 +282,51 @@ static inline unsigned bits_of(__m128i v)
 	return (unsigned)_mm_movemask_epi8(v);
 }
 
-/* The ends of what is common, within 16 bytes; LINE_NO_SLOT: line_slot_end must tell. */
-static inline size_t slot_end_near(enum slot_class what, struct slice s, size_t off)
+/* The first quote, `other` or byte up to `control` from i on; s.n if it is not found sixteen bytes at a time. */
+static inline size_t find_special(struct slice s, size_t i, char other, char control)
+{
+	const __m128i quote = _mm_set1_epi8('"'), second = _mm_set1_epi8(other), low = _mm_set1_epi8(control);
+
+	for (; i + 16 <= s.n; i += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
+		unsigned hit = bits_of(
+			_mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, second)),
+				     _mm_cmpeq_epi8(_mm_min_epu8(v, low), v)));
+
+		if (hit != 0)
+			return i + (size_t)__builtin_ctz(hit);
+	}
+	return s.n;
+}
+
+/* A number of digits alone, less than sixteen. */
+static inline size_t digits_end(struct slice s, size_t off)
 {
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.p + off));
-	unsigned hit;
-	size_t n;
+
+	v = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+	unsigned others = ~bits_of(_mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(9)), v));
+	size_t n = (size_t)__builtin_ctz(others);
+	if (n == 0 || n >= 16 || (s.p[off] == '0' && n > 1) || s.p[off + n] == '.' ||
+	    (s.p[off + n] | 0x20) == 'e')
+		return LINE_NO_SLOT;
+	return off + n;
+}
+
+/* The ends of what is common; LINE_NO_SLOT: line_slot_end must tell. */
+static inline size_t slot_end_near(enum slot_class what, struct slice s, size_t off)
+{
+	size_t end;
 
 	switch (what) {
 	case SLOT_JSON_STRING:
 	case SLOT_QUOTED:
-		hit = bits_of(_mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-							_mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))),
-					   _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v)));
-		n = hit == 0 ? 16 : (size_t)__builtin_ctz(hit);
-		return n < 16 && s.p[off + n] == '"' ? off + n : LINE_NO_SLOT;
+		end = find_special(s, off, '\\', 0x1f);
+		return end < s.n && s.p[end] == '"' ? end : LINE_NO_SLOT;
 	case SLOT_BARE:
-		hit = bits_of(_mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-							_mm_cmpeq_epi8(v, _mm_set1_epi8('='))),
-					   _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(' ')), v)));
-		n = hit == 0 ? 16 : (size_t)__builtin_ctz(hit);
-		return n > 0 && n < 16 ? off + n : LINE_NO_SLOT;
-	case SLOT_JSON_NUMBER: /* digits alone */
-		v = _mm_sub_epi8(v, _mm_set1_epi8('0'));
-		hit = ~bits_of(_mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(9)), v));
-		n = (size_t)__builtin_ctz(hit | 1u << 16);
-		if (n == 0 || n == 16 || (s.p[off] == '0' && n > 1) || s.p[off + n] == '.' ||
-		    (s.p[off + n] | 0x20) == 'e')
-			return LINE_NO_SLOT;
-		return off + n;
+		end = find_special(s, off, '=', ' ');
+		return end > off && end < s.n ? end : LINE_NO_SLOT;
+	case SLOT_JSON_NUMBER: return digits_end(s, off);
 	default: return LINE_NO_SLOT;
 	}
 }
@@ -339,28 +356,27 @@ static inline size_t slot_end(const struct node *b, struct slice s, size_t off)
 	return line_plain_end((enum plain_class)b->what, s, off, slice_of(b->like, b->like_n));
 }
 
-/* The branch that s follows from *off on, which moves behind its literal and slot; 0 if there is none. The branch becomes
- * the first one. */
-static inline uint32_t take_branch(struct template_miner *m, uint32_t parent, struct slice s, size_t *off)
+/* The branch of `parent` that s follows from *off on; its slot, if it has one, begins and *off moves behind it. The branch
+ * becomes the first one. 0: there is none. */
+static inline uint32_t take_branch(struct node *node, uint32_t parent, struct slice s, size_t *off,
+				   struct line_slot *slot)
 {
-	struct node *node = m->node.v;
-	unsigned tries = 0;
-	uint32_t prev = 0;
+	uint32_t prev = 0, at = node[parent].child;
 
-	for (uint32_t at = node[parent].child; at != 0 && tries < MAX_TRIES;
-	     prev = at, at = node[at].next, tries++) {
-		size_t from = *off + node[at].n, end = from;
+	for (unsigned tries = 0; at != 0 && tries < MAX_TRIES; prev = at, at = node[at].next, tries++) {
+		const struct node *b = &node[at];
 
-		if (!has_literal(&node[at], s, *off))
+		if (!has_literal(b, s, *off))
 			continue;
-		if (node[at].what == SLOT_N) {
+		size_t from = *off + b->n, end = from;
+		if (b->what == SLOT_N) {
 			if (from != s.n)
 				continue;
 		} else {
-			end = slot_end(&node[at], s, from);
+			end = slot_end(b, s, from);
 			if (end == LINE_NO_SLOT)
 				continue;
-			m->now.at[m->now.n++] = (struct line_slot){ (uint32_t)from, (uint32_t)(end - from) };
+			*slot = (struct line_slot){ (uint32_t)from, (uint32_t)(end - from) };
 		}
 		*off = end;
 		if (prev != 0) {
@@ -376,16 +392,20 @@ static inline uint32_t take_branch(struct template_miner *m, uint32_t parent, st
 /* The candidate that the line follows, its slots in m->now; NONE if it leaves the tree. */
 static uint32_t follow(struct template_miner *m, uint32_t root, struct slice s)
 {
+	struct node *node = m->node.v;
+	struct line_slot *slot = m->now.at;
 	uint32_t at = root;
 	size_t off = 0;
 
-	m->now.n = 0;
-	do {
-		at = take_branch(m, at, s, &off);
+	for (;; slot++) {
+		at = take_branch(node, at, s, &off, slot);
 		if (at == 0)
 			return NONE;
-	} while (m->node.v[at].what != SLOT_N);
-	return m->node.v[at].candidate;
+		if (node[at].what == SLOT_N)
+			break;
+	}
+	m->now.n = (size_t)(slot - m->now.at);
+	return node[at].candidate;
 }
 
 static uint32_t add_branch(struct template_miner *m, uint32_t parent, struct slice literal, uint8_t what,
@@ -458,12 +478,23 @@ static void take_candidate(struct template_miner *m, size_t text, uint32_t candi
 	keep_slots(m, text, m->now.n);
 }
 
+/* Texts stand anywhere in memory: those to come are fetched in time. */
+static inline void fetch_ahead(const struct template_miner *m, size_t i)
+{
+	if (i + AHEAD >= m->in->n)
+		return;
+	struct slice s = m->in->text[i + AHEAD];
+	for (size_t k = 0; k < s.n && k < 512; k += 64)
+		__builtin_prefetch(s.p + k);
+}
+
 /* Lines of JSON and logfmt get a candidate each, others none. */
 static void mine_keyed(struct template_miner *m)
 {
 	for (size_t i = 0; i < m->in->n; i++) {
 		struct slice s = m->in->text[i];
 
+		fetch_ahead(m, i);
 		if (s.n > 0 && s.p[0] == '{')
 			take_candidate(m, i, follow_or_grow(m, ROOT_JSON, SHAPE_JSON, s));
 		else
@@ -557,6 +588,7 @@ static void mine_meta(struct template_miner *m)
 	for (size_t i = 0; i < m->in->n; i++) {
 		struct slice s = m->in->text[i];
 
+		fetch_ahead(m, i);
 		if (last == NONE || !meta_slots(m, s, &m->candidate.v[last], NULL))
 			last = meta_candidate(m, s);
 		take_candidate(m, i, last);
@@ -1095,17 +1127,20 @@ static void gather_values(struct template_miner *m)
 			m->in->entry == NULL && m->column.v[c].n == m->in->n ? NULL : m->entry.v + total;
 		total += m->column.v[c].n;
 	}
+	struct slice *value = m->value.v;
+	uint32_t *entry = m->entry.v, *fill = m->fill.v;
 	for (size_t i = 0; i < m->in->n; i++) {
 		const struct mined_template *t = &m->templ.v[m->id.v[i]];
 		const struct line_slot *slot = m->slot.v + m->first_slot.v[i];
+		const struct mined_slot *of = t->slot;
 		const char *p = m->in->text[i].p;
-		uint32_t entry = m->in->entry != NULL ? m->in->entry[i] : (uint32_t)i;
+		uint32_t here = m->in->entry != NULL ? m->in->entry[i] : (uint32_t)i;
 
-		for (uint32_t k = 0; k < t->n_slots; k++) {
-			uint32_t at = m->fill.v[t->slot[k].column]++;
+		for (uint32_t k = t->n_slots; k > 0; k--, slot++, of++) {
+			uint32_t at = fill[of->column]++;
 
-			m->value.v[at] = slice_of(p + slot[k].off, slot[k].n);
-			m->entry.v[at] = entry;
+			value[at] = slice_of(p + slot->off, slot->n);
+			entry[at] = here;
 		}
 	}
 }

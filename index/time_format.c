@@ -368,12 +368,110 @@ static bool read_units(const struct time_format *f, struct slice text, int64_t t
 	       !__builtin_add_overflow(*units, fraction, units);
 }
 
+/* ts in units, rounded down. The common units are constants: no division. */
+static inline int64_t entry_units(int64_t ts, int64_t unit_ns)
+{
+	switch (unit_ns) {
+	case 1000: return floor_div(ts, 1000);
+	case 1000000: return floor_div(ts, 1000000);
+	case SECOND_NS: return floor_div(ts, SECOND_NS);
+	default: return floor_div(ts, unit_ns);
+	}
+}
+
 bool time_format_diff(const struct time_format *f, struct slice text, int64_t ts, int64_t *diff)
 {
 	int64_t units;
 
 	return read_units(f, text, ts, &units) &&
-	       !__builtin_sub_overflow(units, floor_div(ts, f->unit_ns), diff);
+	       !__builtin_sub_overflow(units, entry_units(ts, f->unit_ns), diff);
+}
+
+static inline uint64_t load8(const char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return v;
+}
+
+/* Is the text, of the format's length, as the last one in all but its seconds and their fraction? */
+static inline bool same_minute(const struct time_format *f, const struct time_seen *seen, const char *p)
+{
+	for (size_t i = 0;; i = i + 16 > f->length ? f->length - 8u : i + 8) {
+		if (((load8(p + i) ^ load8(seen->text + i)) & load8(seen->mask + i)) != 0)
+			return false;
+		if (i + 8 == f->length)
+			return true;
+	}
+}
+
+/* What does not depend on the hour of the entry, and has room for eight bytes, can be remembered. */
+static void seen_init(const struct time_format *f, struct time_seen *seen)
+{
+	seen->asked = true;
+	seen->usable = f->length >= 8 && f->has_date && has(f, SECOND);
+	if (!seen->usable)
+		return;
+	memset(seen->mask, 0xff, sizeof(seen->mask));
+	memset(seen->mask + f->at[SECOND], 0, 2);
+	if (has(f, FRACTION))
+		memset(seen->mask + f->at[FRACTION], 0, f->fraction_digits);
+}
+
+/* Second of the minute and its fraction, in units. */
+static inline bool read_second(const struct time_format *f, const char *p, int64_t minute_s, int64_t *units)
+{
+	unsigned bad = 0, s = two_digits(p + f->at[SECOND], &bad);
+	int64_t fraction = 0;
+
+	if (bad || s > 59)
+		return false;
+	for (size_t i = 0; i < f->fraction_digits; i++) {
+		unsigned d = (unsigned char)p[f->at[FRACTION] + i] - (unsigned)'0';
+
+		bad |= d > 9;
+		fraction = fraction * 10 + d;
+	}
+	if (bad || __builtin_mul_overflow(minute_s + s, TENS[f->fraction_digits], units))
+		return false;
+	return !__builtin_add_overflow(*units, fraction, units);
+}
+
+/* All of it, and remembers the minute. */
+static bool read_anew(const struct time_format *f, struct time_seen *seen, struct slice text, int64_t ts,
+		      int64_t entry_day, int64_t *units)
+{
+	unsigned bad = 0;
+
+	if (!read_units(f, text, ts, units))
+		return false;
+	seen->minute_s =
+		floor_div(*units, TENS[f->fraction_digits]) - two_digits(text.p + f->at[SECOND], &bad);
+	seen->entry_day = entry_day;
+	memcpy(seen->text, text.p, f->length);
+	seen->valid = true;
+	return true;
+}
+
+bool time_format_diff_next(const struct time_format *f, struct time_seen *seen, struct slice text, int64_t ts,
+			   int64_t *diff)
+{
+	int64_t units, day = 0;
+
+	if (!seen->asked)
+		seen_init(f, seen);
+	if (!seen->usable || text.n != f->length)
+		return time_format_diff(f, text, ts, diff);
+	if (!has(f, YEAR4))
+		day = local_second(floor_div(ts, SECOND_NS), f->zone_s) / DAY_S;
+	if (seen->valid && seen->entry_day == day && same_minute(f, seen, text.p)) {
+		if (!read_second(f, text.p, seen->minute_s, &units))
+			return false;
+	} else if (!read_anew(f, seen, text, ts, day, &units)) {
+		return false;
+	}
+	return !__builtin_sub_overflow(units, entry_units(ts, f->unit_ns), diff);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@ enum { TIME_FORMAT_MAX = 64, TIME_TEXT_MAX = 96, TIME_FIELDS = 12, TIME_ABSENT =
 struct time_format {
 	char text[TIME_FORMAT_MAX]; /* the text form, n bytes */
 	uint8_t n;
-	uint8_t length; /* of a date-time in this format; 0: varies (%s) */
+	uint8_t length;	 /* of a date-time in this format; 0: varies (%s) */
 	int64_t unit_ns; /* the finest field's: differences are counted in it */
 	int32_t zone_s;	 /* offset of the zone */
 	bool has_date, has_year;
@@ -38,6 +38,16 @@ bool time_format_parse(struct slice form, struct time_format *out);
  * format, or time_format_write would not give exactly these bytes. */
 bool time_format_diff(const struct time_format *f, struct slice text, int64_t ts, int64_t *diff);
 
+/* Remembers the minute read last, for time_format_diff_next; zero it first. One for a format. */
+struct time_seen {
+	int64_t minute_s, entry_day; /* the minute's first second; of the entry */
+	bool valid, usable, asked;
+	char text[TIME_TEXT_MAX], mask[TIME_TEXT_MAX]; /* mask: 0xff where bytes must be the same */
+};
+/* As time_format_diff; quicker where date-times follow each other. */
+bool time_format_diff_next(const struct time_format *f, struct time_seen *seen, struct slice text, int64_t ts,
+			   int64_t *diff);
+
 /* Remembers the second written last; zero it first. One for a format. */
 struct time_cache {
 	int64_t second;
@@ -46,7 +56,9 @@ struct time_cache {
 	char text[TIME_TEXT_MAX];
 };
 /* Writes at most TIME_TEXT_MAX bytes; returns their number. Any diff is safe (hostile ones give some text). */
-size_t time_format_write(const struct time_format *f, int64_t ts, int64_t diff, struct time_cache *cache, char *out);
-void time_format_bytes(const struct time_format *f, uint64_t byte_set[4]); /* adds those that its texts may hold */
+size_t time_format_write(const struct time_format *f, int64_t ts, int64_t diff, struct time_cache *cache,
+			 char *out);
+void time_format_bytes(const struct time_format *f,
+		       uint64_t byte_set[4]); /* adds those that its texts may hold */
 
 #endif

@@ -18,8 +18,8 @@ struct cache *cache_new(uint64_t max_bytes); /* 0: keeps nothing */
 /* Accounts for what is kept. At the start, before anything is. */
 void cache_use_account(struct cache *c, struct account_user *u);
 bool cache_is_on(const struct cache *c); /* may it keep anything? */
-void cache_shrink(struct cache *c); /* gives up half of what it holds; NULL is fine */
-void cache_free(struct cache *c);	     /* NULL is fine; references that are still held stay good */
+void cache_shrink(struct cache *c);	 /* gives up half of what it holds; NULL is fine */
+void cache_free(struct cache *c);	 /* NULL is fine; references that are still held stay good */
 
 struct cache_item *cache_get(struct cache *c, struct slice key); /* a reference, or NULL */
 /* Keeps the value unless it is so large that it would push out most others; a reference either way. The bytes of `value`

@@ -102,24 +102,35 @@ int file_write(int fd, struct slice s, struct err *err)
 	return 0;
 }
 
-int file_pread(int fd, void *p, size_t n, uint64_t off, struct err *err)
+int file_pread_some(int fd, void *p, size_t *n, uint64_t off, struct err *err)
 {
-	char *to = p;
+	size_t done = 0;
 
-	while (n > 0) {
-		ssize_t got = faulty(READ) ? -1 : pread(fd, to, n, (off_t)off);
+	while (done < *n) {
+		ssize_t got = faulty(READ) ? -1 : pread(fd, (char *)p + done, *n - done, (off_t)(off + done));
 
 		if (got == -1 && errno == EINTR)
 			continue;
 		if (got == -1)
-			return err_errno(err, "read %zu bytes at %llu", n, (unsigned long long)off);
+			return err_errno(err, "read %zu bytes at %llu", *n - done,
+					 (unsigned long long)(off + done));
 		if (got == 0)
-			return err_set(err, ERR_CORRUPT, "file cut short: %zu bytes missing at %llu", n,
-				       (unsigned long long)off);
-		to += got;
-		n -= (size_t)got;
-		off += (uint64_t)got;
+			break;
+		done += (size_t)got;
 	}
+	*n = done;
+	return 0;
+}
+
+int file_pread(int fd, void *p, size_t n, uint64_t off, struct err *err)
+{
+	size_t got = n;
+
+	if (file_pread_some(fd, p, &got, off, err) == -1)
+		return -1;
+	if (got < n)
+		return err_set(err, ERR_CORRUPT, "file cut short: %zu bytes missing at %llu", n - got,
+			       (unsigned long long)(off + got));
 	return 0;
 }
 

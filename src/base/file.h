@@ -11,7 +11,9 @@ int file_open_read(const char *path, struct err *err);	 /* fd, O_CLOEXEC */
 int file_create(const char *path, struct err *err);	 /* fd, new file, 0600, fails if it exists */
 int file_write(int fd, struct slice s, struct err *err); /* all of it, at the file offset */
 int file_pread(int fd, void *p, size_t n, uint64_t off,
-	       struct err *err);	/* all of it, or ERR_CORRUPT "cut short" */
+	       struct err *err); /* all of it, or ERR_CORRUPT "cut short" */
+int file_pread_some(int fd, void *p, size_t *n, uint64_t off,
+		    struct err *err);	/* fewer at the end of the file */
 int file_sync(int fd, struct err *err); /* fdatasync */
 int file_sync_dir(const char *dir, struct err *err);
 int file_mkdirs(const char *path, struct err *err);		    /* 0700, parents too, each made durable */

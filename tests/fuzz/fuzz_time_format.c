@@ -1,6 +1,7 @@
 /* Date-times in hostile text and forms. Eight bytes of time, then a form, a newline and a text. */
 #include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "index/time_format.h"
@@ -14,6 +15,14 @@ static void check(const struct time_format *f, struct slice text, int64_t ts)
 	size_t n = time_format_write(f, ts, diff, &cache, out);
 
 	assert(n > 0 && n <= TIME_TEXT_MAX);
+	/* What was read before must make no difference. */
+	struct time_seen seen = { .asked = false };
+	int64_t one = 0, other = 0;
+	(void)time_format_diff_next(f, &seen, slice_of(out, n), ts, &one);
+	one = 0;
+	bool fits = time_format_diff(f, text, ts, &one);
+	if (time_format_diff_next(f, &seen, text, ts, &other) != fits || (fits && one != other))
+		abort();
 	if (time_format_diff(f, text, ts, &diff)) {
 		n = time_format_write(f, ts, diff, &cache, out);
 		assert(slice_eq(slice_of(out, n), text));

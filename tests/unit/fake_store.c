@@ -329,8 +329,8 @@ const struct read_stats *reader_stats(const struct reader *r)
 
 /* ---- this store has no columns ---- */
 
-int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries, struct entry_block *out,
-		struct err *err)
+int reader_rows(struct reader *r, const struct entry_block *b, const uint64_t *entries,
+		struct entry_block *out, struct err *err)
 {
 	(void)r;
 	(void)b;

@@ -158,6 +158,32 @@ static void threads_share_it(void **state)
 	cache_free(c);
 }
 
+static void count_end(void *object)
+{
+	++*(int *)object;
+}
+
+static void objects_end_with_their_last_reference(void **state)
+{
+	struct cache *c = cache_new(4 * KB);
+	int ended = 0, other = 0;
+
+	(void)state;
+	struct cache_item *i = cache_put_object(c, SLICE("a"), &ended, 600, count_end);
+	assert_ptr_equal(cache_object(i), &ended);
+	cache_release(i);
+	assert_int_equal(ended, 0); /* the cache has one */
+	i = cache_get(c, SLICE("a"));
+	assert_ptr_equal(cache_object(i), &ended);
+	assert_true(cache_stats(c).bytes >= 600);
+	cache_free(c);
+	assert_int_equal(ended, 0);
+	cache_release(i);
+	assert_int_equal(ended, 1);
+	cache_release(cache_put_object(NULL, SLICE("b"), &other, 1, count_end));
+	assert_int_equal(other, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +193,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_kept_without_room),
 		cmocka_unit_test(a_reference_outlives_replacement_and_cache),
 		cmocka_unit_test(threads_share_it),
+		cmocka_unit_test(objects_end_with_their_last_reference),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

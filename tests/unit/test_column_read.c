@@ -284,6 +284,57 @@ static void metadata_sets_are_shared(void **state)
 	teardown(&k);
 }
 
+struct reading {
+	struct chunk *k;
+	bool right;
+};
+
+/* A header as threads share it, each with a scratch of its own. */
+static void *read_shared(void *arg)
+{
+	struct reading *r = arg;
+	struct chunk *k = r->k;
+	struct chunk_scratch s = { 0 };
+	struct err err;
+	size_t at = 0;
+
+	r->right = true;
+	for (size_t b = 0; b < k->h.n_blocks; b++) {
+		chunk_scratch_reset(&s);
+		if (chunk_codec_find(k->h.codec)->block_read(&k->h, b, k->src, true, &s, &err) == -1) {
+			r->right = false;
+			break;
+		}
+		for (size_t i = 0; i < s.n; i++, at++)
+			r->right &= slice_eq(s.line[i], k->e[at].line) &&
+				    slice_eq(s.metas[s.meta[i]], k->e[at].meta);
+	}
+	r->right &= at == k->n;
+	chunk_scratch_fini(&s);
+	return NULL;
+}
+
+static void threads_share_a_header(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < SAMPLE_N; kind++) {
+		struct reading r[4];
+		pthread_t t[ARRAY_LEN(r)];
+		struct chunk k;
+
+		setup(&k, (enum sample_kind)kind, 5, 3000);
+		for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+			r[i].k = &k;
+			assert_int_equal(pthread_create(&t[i], NULL, read_shared, &r[i]), 0);
+		}
+		for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+			pthread_join(t[i], NULL);
+			assert_true(r[i].right);
+		}
+		teardown(&k);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +344,7 @@ int main(void)
 		cmocka_unit_test(damage_is_noticed),
 		cmocka_unit_test(a_chunk_can_be_moved),
 		cmocka_unit_test(metadata_sets_are_shared),
+		cmocka_unit_test(threads_share_a_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

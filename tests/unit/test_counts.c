@@ -223,7 +223,7 @@ static void test_few_lines_are_counted_by_wider_buckets(void **state)
 		assert_int_equal(counts.buckets.n, (NS_PER_DAY + cases[i].width - 1) / cases[i].width);
 		expect_bucket(&counts, 1, T0 + cases[i].width + 1, T0 + 2 * cases[i].width, "info", n,
 			      n * cases[i].line);
-		assert_true(payload.n <= 256 + c.info.raw_bytes / 1024);
+		assert_true(payload.n <= 256 + c.info.raw_bytes / 512);
 		buf_fini(&out);
 		chunk_fini(&c);
 	}

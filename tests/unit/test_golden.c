@@ -15,10 +15,8 @@ static const struct {
 	const char *name;
 	uint8_t codec;
 } files[] = {
-	{ "json", 1 },
-	{ "logfmt", 1 },
-	{ "plain", 1 },
-	{ "odd", 1 },
+	{ "json", 1 }, { "logfmt", 1 }, { "plain", 1 }, { "odd", 1 },
+	{ "json", 2 }, { "logfmt", 2 }, { "plain", 2 }, { "odd", 2 },
 };
 
 static char *path_of(const char *name, const char *suffix)

@@ -140,6 +140,10 @@ static const char *const forms[] = {
 	"sum by (app) (count_over_time({app=~\".+\"} |= \"error\" [%s] offset 7m))",
 	"sum by (p) (count_over_time({app=~\".+\"} | json | __error__=\"\" | label_format p=\"{{.path}}\" "
 	"[%s]))",
+	"sum by (app) (count_over_time({app=~\".+\"} | json | __error__=\"\" | line_format \"{{.msg}}\" "
+	"[%s]))",
+	"sum by (app) (bytes_over_time({app=~\".+\"} | json | __error__=\"\" | line_format \"{{.msg}}\" "
+	"[%s]))",
 	"sum by (__tenant_id__) (count_over_time({app=~\".+\"} |= \"p3\" [%s]))",
 };
 static const char *const clock_form =

@@ -389,10 +389,133 @@ static void late_entries_are_put_in_order(void **state)
 	expect(f, &everything, "a", want);
 }
 
+/* Many entries of one timestamp: those that two segments share are kept once, in the order in which they came. */
+static void a_merge_drops_duplicates_of_one_timestamp(void **state)
+{
+	enum { N = 300, FROM = 50, TO = 200 };
+	struct fixture *f = *state;
+	static struct pushed p[N];
+	static char text[N][16];
+	struct err err = { 0 };
+	struct read_stats stats;
+
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(text[i], sizeof(text[i]), "l%u", i);
+		p[i] = (struct pushed){ "a", DAY + (i < 10 ? 1 : i < 290 ? 2 : 3) * SEC, text[i], NULL };
+	}
+	push(f, p, TO);
+	flush(f);
+	push(f, p + FROM, N - FROM);
+	flush(f);
+	struct buf before = read_all(f, &everything, "a", &stats);
+	assert_int_equal(stats.duplicates, TO - FROM);
+	assert_int_equal(store_merge(f->s, &err), 0);
+	struct buf after = read_all(f, &everything, "a", &stats);
+	assert_int_equal(stats.duplicates, 0);
+	assert_int_equal(stats.lines, N);
+	assert_string_equal(after.p, before.p);
+	buf_fini(&before);
+	buf_fini(&after);
+}
+
 static char *numbered(char *out, size_t size, unsigned i)
 {
 	snprintf(out, size, "line %u trace=%032x", i, i * 2654435761u);
 	return out;
+}
+
+struct tally {
+	size_t n, bytes, traced, without_text;
+	struct read_stats stats;
+};
+
+static struct tally tally_of(struct fixture *f, const struct scan_hint *hint)
+{
+	struct tally t = { 0 };
+	struct snapshot *snap;
+	struct entry_block b;
+	struct err err = { 0 };
+	int rc;
+
+	assert_int_equal(snapshot_take(f->s, SLICE("t"), NULL, 0, hint, true, &snap, &err), 0);
+	struct reader *r = reader_new(snap);
+	for (size_t u = 0; u < snapshot_n_units(snap); u++) {
+		int64_t before = INT64_MIN;
+
+		reader_start(r, snapshot_unit(snap, u));
+		while ((rc = reader_next(r, &b, &err)) == 1) {
+			for (size_t i = 0; i < b.n; i++) {
+				assert_true(b.ts[i] >= before && timerange_has(hint->range, b.ts[i]));
+				before = b.ts[i];
+				t.n++;
+				t.bytes += b.line[i].n;
+				t.without_text += b.line[i].p == NULL;
+				t.traced += labels_get_encoded(b.metas[b.meta[i]], SLICE("trace_id")).n > 0;
+			}
+		}
+		assert_int_equal(rc, 0);
+	}
+	t.stats = *reader_stats(r);
+	reader_free(r);
+	snapshot_release(snap);
+	return t;
+}
+
+/* Chunks of columns that overlap: three entries a second, of which one has metadata; [300, 600) are in both chunks. Lines
+ * are rebuilt only where they must be compared. */
+static void overlapping_chunks_of_columns(void **state)
+{
+	enum { N = 900, SHARED = 300 };
+	struct fixture *f = *state;
+	static struct pushed p[N];
+	static char text[N][80];
+	size_t bytes[N + 1] = { 0 };
+
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(text[i], sizeof(text[i]), "level=info request=%u took %u ms", i, i * 7 % 1000);
+		p[i] = (struct pushed){ "a", DAY + (int64_t)(i / 3) * SEC, text[i],
+					i % 3 == 0 ? "0123456789abcdef0123456789abcdef" : NULL };
+		bytes[i + 1] = bytes[i] + strlen(text[i]);
+	}
+	push(f, p, N - SHARED);
+	flush(f);
+	push(f, p + SHARED, N - SHARED);
+	flush(f);
+	static const unsigned ends[][2] = {
+		{ 0, N }, { 150, 450 }, { 330, 570 }, { 450, 900 }, { 598, 602 }
+	};
+	for (size_t k = 0; k < ARRAY_LEN(ends); k++) {
+		unsigned from = ends[k][0] / 3 * 3, to = (ends[k][1] + 2) / 3 * 3;
+
+		for (int without = 0; without < 2; without++) {
+			const struct scan_hint hint = { .range = { DAY + (int64_t)(from / 3) * SEC,
+								   DAY + (int64_t)(to / 3) * SEC },
+							.no_lines = without != 0 };
+			struct tally t = tally_of(f, &hint);
+			assert_int_equal(t.n, to - from);
+			assert_int_equal(t.bytes, bytes[to] - bytes[from]);
+			assert_int_equal(t.traced, (to - from) / 3);
+			if (without)
+				assert_true(t.stats.lines_rebuilt <= (size_t)SHARED * 2);
+			else
+				assert_int_equal(t.without_text, 0);
+		}
+	}
+	const struct scan_hint all = { .range = { INT64_MIN, INT64_MAX }, .no_lines = true };
+	struct tally t = tally_of(f, &all);
+	assert_int_equal(t.stats.duplicates, SHARED);
+	assert_true(t.stats.columns_decoded > 0 && t.without_text > 0);
+	/* Rows that cannot hold the needle may be left out; those that do are all there, once. */
+	const struct slice needles[] = { SLICE("request=45") };
+	const struct scan_hint some = { .range = { INT64_MIN, INT64_MAX },
+					.needles = needles,
+					.n_needles = 1 };
+	struct buf got = read_all(f, &some, "a", NULL);
+	size_t n = 0;
+	for (struct slice s = buf_slice(&got); slice_find(s, needles[0]) != SLICE_NONE; n++)
+		s = slice_from(s, slice_find(s, needles[0]) + 1);
+	assert_int_equal(n, 11); /* 45 and 450 to 459 */
+	buf_fini(&got);
 }
 
 /* Many entries over flushes, merges and restarts: all there, in order, and the trace index finds what a scan finds. */
@@ -1592,6 +1715,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_range_is_exact, setup, teardown),
 		cmocka_unit_test_setup_teardown(duplicates_are_kept_once_wherever_they_lie, setup, teardown),
 		cmocka_unit_test_setup_teardown(late_entries_are_put_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_merge_drops_duplicates_of_one_timestamp, setup, teardown),
+		cmocka_unit_test_setup_teardown(overlapping_chunks_of_columns, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_entries_with_traces, setup, teardown),
 		cmocka_unit_test_setup_teardown(readers_see_each_entry_once_while_all_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(labels_and_sums, setup, teardown),

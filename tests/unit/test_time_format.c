@@ -247,6 +247,7 @@ static void random_moments_come_back(void **state)
 	(void)state;
 	for (size_t k = 0; k < ARRAY_LEN(forms); k++) {
 		struct time_format f;
+		struct time_seen seen = { .asked = false };
 		struct time_cache cache = { 0 };
 		uint64_t x = k;
 		bool far = strstr(forms[k], "%Y") != NULL;
@@ -281,6 +282,9 @@ static void random_moments_come_back(void **state)
 				assert_true(i % 4 == 2 && f.unit_ns == 1);
 				continue;
 			}
+			int64_t next;
+			assert_true(time_format_diff_next(&f, &seen, slice_of(want, n), ts, &next));
+			assert_true(next == diff);
 			if (i % 4 != 2)
 				assert_true(diff < 6 * SEC && diff > -6 * SEC);
 			assert_writes(&f, ts, diff, &cache, slice_of(want, n));

@@ -710,20 +710,26 @@ static void test_reads(void **state)
 {
 	static const struct {
 		const char *tmpl, *fields;
-		bool all;
+		bool all, clock;
 	} rows[] = {
-		{ "plain", "", false },
-		{ "{{.a}} {{upper .b}} {{$.c.d}}", "a b c ", false },
-		{ "{{if .a}}{{.b}}{{else}}{{.c}}{{end}}", "a b c ", false },
-		{ "{{with .a}}{{.}}{{end}}", "a ", false },
-		{ "{{with .a}}{{index $ \"b\"}}{{end}}", "a ", true },
-		{ "{{range $k, $v := .}}{{$k}}{{end}}", "", true },
-		{ "{{range fromJson .q}}{{.id}}{{end}}", "q id ", false },
-		{ "{{index . .n}}", "n ", true },
-		{ "{{define \"T\"}}{{.}}{{end}}{{template \"T\" .a}}", "a ", false },
-		{ "{{define \"T\"}}{{.x}}{{end}}{{template \"T\" .}}", "x ", true },
-		{ "{{$x := .}}{{$x.a}}", "", true },
-		{ "{{len __line__}}", "", false },
+		{ "plain", "", false, false },
+		{ "{{.a}} {{upper .b}} {{$.c.d}}", "a b c ", false, false },
+		{ "{{if .a}}{{.b}}{{else}}{{.c}}{{end}}", "a b c ", false, false },
+		{ "{{with .a}}{{.}}{{end}}", "a ", false, false },
+		{ "{{with .a}}{{index $ \"b\"}}{{end}}", "a ", true, false },
+		{ "{{range $k, $v := .}}{{$k}}{{end}}", "", true, false },
+		{ "{{range fromJson .q}}{{.id}}{{end}}", "q id ", false, false },
+		{ "{{index . .n}}", "n ", true, false },
+		{ "{{define \"T\"}}{{.}}{{end}}{{template \"T\" .a}}", "a ", false, false },
+		{ "{{define \"T\"}}{{.x}}{{end}}{{template \"T\" .}}", "x ", true, false },
+		{ "{{$x := .}}{{$x.a}}", "", true, false },
+		{ "{{len __line__}}", "", false, false },
+		{ "{{now | unixEpoch}}", "", false, true },
+		{ "{{if eq .a \"x\"}}{{(now).Unix}}{{end}}", "a ", false, true },
+		{ "{{date \"2006\" .a}}", "a ", false, true },
+		{ "{{define \"T\"}}{{now}}{{end}}{{template \"T\" .a}}", "a ", false, true },
+		{ "{{.now}} {{.update}} {{unixEpoch __timestamp__}} now", "now update ", false, false },
+		{ "{{toDate \"2006\" \"2026\" | unixEpoch}}", "", false, false },
 	};
 	struct tmpl_test *t = *state;
 
@@ -735,6 +741,7 @@ static void test_reads(void **state)
 		buf_cstr_end(&t->text);
 		assert_string_equal(t->text.p, rows[i].fields);
 		assert_int_equal(reads.all, rows[i].all);
+		assert_int_equal(reads.clock, rows[i].clock);
 	}
 }
 
