@@ -120,8 +120,10 @@ static bool by_verdict(const struct column_uses *u, struct columns *c, struct cl
 	    (unwrapped && !is_number(col)) || !find_tests(u, x))
 		return false;
 	x->numbers = tests_numbers(x, col);
+	if (unwrapped && !x->numbers)
+		return false; /* its values are told apart, each its own class */
 	x->is_value = unwrapped;
-	return x->numbers || !unwrapped;
+	return true;
 }
 
 static void choose_code(struct column_classes *cc, struct columns *c, struct class_column *x,
@@ -774,6 +776,18 @@ void column_classes_fini(struct column_classes *cc)
 	buf_fini(&cc->line_text);
 	buf_fini(&cc->meta_text);
 	free(cc->direct);
+}
+
+uint64_t column_classes_bytes(const struct column_classes *cc)
+{
+	uint64_t n = cc->arena.total + cc->scratch.total + (sizeof(*cc->direct) << DIRECT_BITS) +
+		     cc->cap_table * sizeof(*cc->table) + cc->classes.cap * sizeof(*cc->classes.v) +
+		     cc->columns.cap * sizeof(*cc->columns.v) +
+		     cc->key.cap * (sizeof(*cc->key.v) + sizeof(*cc->value.v) + sizeof(*cc->of_row.v));
+
+	for (size_t i = 0; i < cc->columns.n; i++)
+		n += cc->columns.v[i].texts.n * 2 * (sizeof(struct slice) + sizeof(void *));
+	return n;
 }
 
 int column_classes_sort(struct column_classes *cc, struct columns *c, struct labels stream,

@@ -47,6 +47,7 @@ struct column_classes {
 	VEC(uint32_t) of_row;		  /* class of each row that was asked for */
 	VEC(double) value;		  /* of each row */
 	VEC(struct column_class) classes; /* of the chunk */
+	uint64_t charged;		  /* the caller's: bytes that the query's budget knows of */
 	/* private */
 	struct labels stream;
 	uint64_t chunk, block;
@@ -73,6 +74,7 @@ struct column_classes {
 void column_classes_init(struct column_classes *cc, const struct column_uses *uses, struct pipe_state *pipe,
 			 class_decide_fn decide, void *arg);
 void column_classes_fini(struct column_classes *cc);
+uint64_t column_classes_bytes(const struct column_classes *cc); /* that it holds, about */
 /* Finds the class of each of these rows of a block, which belongs to the stream. Classes stay from block to block of a
  * chunk. -1: as index/columns.h, or decide's. */
 int column_classes_sort(struct column_classes *cc, struct columns *c, struct labels stream,

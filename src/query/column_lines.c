@@ -1,7 +1,12 @@
 #include "query/column_lines.h"
 #include "query/linefilter.h"
 
-enum { MAX_TESTS = 64, MAX_LITERALS = 64, REBUILD_ROWS = 256 };
+enum {
+	MAX_TESTS = 64,
+	MAX_LITERALS = 64,
+	REBUILD_ROWS = 256,
+	FEW_LEFT = 16, /* one row in so many: to rebuild these costs less than one more search of all */
+};
 
 void rows_add_range(uint64_t *rows, size_t from, size_t to)
 {
@@ -103,13 +108,13 @@ static int run_test(struct column_lines *l, const struct line_test *t, struct co
 {
 	struct slice literal[MAX_LITERALS];
 	bool negative, exact;
-	size_t n = line_test_any_of(t, &negative, literal, MAX_LITERALS);
+	size_t n_rows = columns_n_rows(c), n = line_test_any_of(t, &negative, literal, MAX_LITERALS);
 
 	if (n > 0)
 		return run_any_of(l, c, literal, n, negative, rows, decided, err);
 	*decided = false;
 	n = line_test_required(t, literal, MAX_LITERALS);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && rows_count(rows, 0, n_rows) * FEW_LEFT > n_rows; i++)
 		if (columns_search(c, literal[i], rows, &exact, err) == -1)
 			return -1;
 	return 0;

@@ -7,6 +7,17 @@ int column_scan_failed(struct scan_worker *w, struct err *err)
 	return reader_damaged(w->reader, err);
 }
 
+int column_scan_classes(struct scan_worker *w, const struct entry_block *b, struct err *err)
+{
+	struct column_classes *cc = w->classes;
+
+	if (column_classes_sort(cc, b->columns, w->stream->labels, w->rows.v, err) == -1)
+		return -1;
+	uint64_t n = column_classes_bytes(cc), more = n > cc->charged ? n - cc->charged : 0;
+	cc->charged += more;
+	return more > 0 ? exec_charge(w->scan->exec, more, err) : 0;
+}
+
 /* Does the entry get through the probe? Whoever has an error does: which one is the pipeline's business. */
 static int decide(void *arg, const struct class_sample *s, struct column_class *c, struct err *err)
 {
@@ -29,7 +40,7 @@ static int run_probe(struct scan_worker *w, const struct entry_block *b, struct 
 		cc = w->classes = xmalloc(sizeof(*cc));
 		column_classes_init(cc, uses, &w->probe, decide, w);
 	}
-	if (column_classes_sort(cc, b->columns, w->stream->labels, w->rows.v, err) == -1)
+	if (column_scan_classes(w, b, err) == -1)
 		return -1;
 	for (size_t i = b->first_row; (i = rows_next(w->rows.v, i, end)) != SLICE_NONE; i++)
 		if (cc->classes.v[cc->of_row.v[i]].state == CLASS_DROP)

@@ -152,7 +152,8 @@ enum label_verdict label_test_value(const struct label_test *t, struct slice val
 	switch (t->f->kind) {
 	case LABEL_FILTER_STRING: return string_matches(t, value) ? LABEL_YES : LABEL_NO;
 	case LABEL_FILTER_IP:
-		return t->f->ip_ok && line_has_ip(value, &t->f->ip) == (t->f->cmp == CMP_EQ) ? LABEL_YES : LABEL_NO;
+		return t->f->ip_ok && line_has_ip(value, &t->f->ip) == (t->f->cmp == CMP_EQ) ? LABEL_YES
+											     : LABEL_NO;
 	default: break;
 	}
 	int rc = typed_matches(t, value, &why);

@@ -317,7 +317,8 @@ static int visit_block(struct scan_worker *w, const struct entry_block *b, uint6
 enum { FIRST_ROWS = 16, MOST_ROWS = 512 };
 
 /* Moves the next rows of the block from w->rows to *out. Returns their number; 0: none is left that matters. */
-static size_t next_rows(struct scan_worker *w, const struct entry_block *b, size_t max, size_t *at, uint64_t *out)
+static size_t next_rows(struct scan_worker *w, const struct entry_block *b, size_t max, size_t *at,
+			uint64_t *out)
 {
 	struct log_scan *ls = w->scan->own;
 	bool backward = w->scan->plan->backward;
@@ -387,7 +388,8 @@ static int log_unit(struct scan_worker *w, const struct snap_unit *u, struct err
 	same_time_start(w->own);
 	scan_unit_start(w, &part);
 	while ((rc = scan_block(w, &b, err)) == 1)
-		if ((rc = b.columns != NULL ? visit_columns(w, &b, &seq, err) : visit_block(w, &b, &seq, err)) != 0)
+		if ((rc = b.columns != NULL ? visit_columns(w, &b, &seq, err)
+					    : visit_block(w, &b, &seq, err)) != 0)
 			break;
 	return rc == -1 ? -1 : 0;
 }

@@ -31,7 +31,7 @@ struct plan {
 	bool counts; /* and what labels matter is known: entries that are counted already need not be read */
 	size_t n_needles;
 	struct slice needles[PLAN_MAX_NEEDLES];
-	bool use_columns; /* where a chunk has them; set by who scans, as the next two */
+	bool use_columns;		   /* where a chunk has them; set by who scans, as the next two */
 	const struct column_uses *columns; /* NULL: of use for line filters at most (query/column_uses.h) */
 	struct pipeline *probe;		   /* columns->pipeline where that is not `pipeline` */
 	size_t n_lookups;

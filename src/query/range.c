@@ -67,8 +67,8 @@ static bool is_near(const struct grid *g, int64_t range_ns, int64_t offset_ns, i
 {
 	const int64_t far = INT64_MAX / 8;
 
-	return g->start < far && g->start > -far && range_ns < far && offset_ns < far && offset_ns > -far && ts < far &&
-	       ts > -far && g->step < far;
+	return g->start < far && g->start > -far && range_ns < far && offset_ns < far && offset_ns > -far &&
+	       ts < far && ts > -far && g->step < far;
 }
 
 struct cell range_cell(const struct grid *g, int64_t range_ns, int64_t offset_ns, int64_t ts)
@@ -375,7 +375,8 @@ static int read_unit(struct scan_worker *w, const struct snap_unit *u, struct er
 
 	scan_unit_start(w, u);
 	while ((rc = scan_block(w, &b, err)) == 1)
-		if (b.n > 0 && (b.columns != NULL ? range_columns_visit(w, &b, err) : visit_block(w, &b, err)) == -1)
+		if (b.n > 0 &&
+		    (b.columns != NULL ? range_columns_visit(w, &b, err) : visit_block(w, &b, err)) == -1)
 			return -1;
 	return rc;
 }
@@ -392,7 +393,8 @@ struct cuts {
 
 /* Are all entries of the bucket in the unit, and in the same windows? *cell: that of a bucket before, or of none (last is
  * INT64_MIN); then that of this one. */
-static bool is_whole(const struct range_scan *rs, const struct snap_unit *u, const struct count_bucket *b, struct cell *cell)
+static bool is_whole(const struct range_scan *rs, const struct snap_unit *u, const struct count_bucket *b,
+		     struct cell *cell)
 {
 	if (b->first > cell->last)
 		*cell = range_cell_of(rs, b->first);
@@ -473,7 +475,8 @@ static int add_buckets(struct scan_worker *w, const struct snap_unit *u, const s
 		if (series[b->meta] == NULL || is_outside(u, b) || !is_whole(rs, u, b, &rw->cell))
 			continue;
 		if (rw->cell.lo < rw->cell.end &&
-		    range_add_lines(w, series[b->meta], b->n_entries, rs->spec.fn->bytes ? b->bytes : 0, err) == -1)
+		    range_add_lines(w, series[b->meta], b->n_entries, rs->spec.fn->bytes ? b->bytes : 0,
+				    err) == -1)
 			return -1;
 	}
 	return 0;
@@ -510,8 +513,8 @@ static int count_unit(struct scan_worker *w, const struct snap_unit *u, struct e
 	return rc;
 }
 
-static int visit_unit(struct scan_worker *w, const struct snap_unit *u, const struct cell *first, bool one_cell,
-		      struct err *err)
+static int visit_unit(struct scan_worker *w, const struct snap_unit *u, const struct cell *first,
+		      bool one_cell, struct err *err)
 {
 	const struct range_scan *rs = w->scan->own;
 	struct range_worker *rw = w->own;

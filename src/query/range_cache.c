@@ -22,7 +22,7 @@ static bool depends_on_clock(const struct logql_log *log)
 	for (size_t i = 0; i < log->n_stages; i++) {
 		const struct logql_stage *s = &log->stages[i];
 
-		if (s->kind == STAGE_LINE_FORMAT)
+		if (s->kind == STAGE_LINE_FORMAT && s->line_format.tmpl != NULL)
 			tmpl_reads(s->line_format.tmpl, &reads);
 		for (size_t k = 0; s->kind == STAGE_LABEL_FORMAT && k < s->label_format.n; k++)
 			if (s->label_format.v[k].is_template)
@@ -292,7 +292,8 @@ int range_cache_end(struct scan_worker *w, int rc, struct err *err)
 
 	if (!c->open)
 		return rc;
-	if (rc == 0 && !w->scan->failed && !query_guard_tripped() && reader_stats(w->reader)->corrupt_blocks == c->corrupt_before)
+	if (rc == 0 && !w->scan->failed && !query_guard_tripped() &&
+	    reader_stats(w->reader)->corrupt_blocks == c->corrupt_before)
 		keep(w);
 	if (rc == 0)
 		rc = range_table_join(&c->outer, &rw->table, err);

@@ -206,7 +206,7 @@ static int find_classes(struct scan_worker *w, struct column_block *cb, struct e
 	if (uses == NULL || uses->probe || rows_count(w->rows.v, b->first_row, end) <= FEW_ROWS)
 		return 0;
 	struct column_classes *cc = classes_of(w);
-	if (column_classes_sort(cc, b->columns, w->stream->labels, w->rows.v, err) == -1)
+	if (column_scan_classes(w, b, err) == -1)
 		return -1;
 	for (size_t i = b->first_row; (i = rows_next(w->rows.v, i, end)) != SLICE_NONE; i++)
 		if (cc->classes.v[cc->of_row.v[i]].state != CLASS_BY_ROW)

@@ -108,10 +108,12 @@ static bool too_many_panes(const struct range_table *t, const struct acc *a)
 }
 
 /* Among those that are ascending; NULL: it is new. */
-static struct pane *find_pane(const struct acc *a, uint64_t place)
+static struct pane *find_pane(struct acc *a, uint64_t place)
 {
 	size_t lo = 0, hi = a->n_sorted;
 
+	if (a->guess < hi && pane_place(&a->panes[a->guess]) == place)
+		lo = hi = a->guess;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -120,6 +122,7 @@ static struct pane *find_pane(const struct acc *a, uint64_t place)
 		else
 			hi = mid;
 	}
+	a->guess = lo + 1;
 	return lo < a->n_sorted && pane_place(&a->panes[lo]) == place ? &a->panes[lo] : NULL;
 }
 

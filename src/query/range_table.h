@@ -36,6 +36,7 @@ struct acc {
 	size_t n, cap;	 /* of either */
 	size_t n_sorted; /* panes: so many are ascending and distinct */
 	uint64_t unit;	 /* panes: that the last one is of */
+	size_t guess;	 /* panes: the next one is probably there */
 };
 
 struct range_table {

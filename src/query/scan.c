@@ -256,7 +256,8 @@ static void run_batch(void *arg, size_t number)
 	int rc = query_control_check(s->exec->control, &err);
 	if (rc == 0) {
 		query_guard_begin(s->exec->control);
-		for (size_t i = s->batch.v[number]; i < s->batch.v[number + 1] && rc == 0 && !s->failed && !query_guard_tripped(); i++)
+		for (size_t i = s->batch.v[number], end = s->batch.v[number + 1];
+		     i < end && rc == 0 && !s->failed && !query_guard_tripped(); i++)
 			rc = s->unit(w, snapshot_unit(s->snap, i), &err);
 		rc = query_guard_end(s->exec->control, rc, &err);
 	}
@@ -365,8 +366,8 @@ static const uint64_t *entries_of(struct scan_worker *w, const struct entry_bloc
 	return w->entries.v;
 }
 
-int scan_rows(struct scan_worker *w, const struct entry_block *b, const uint64_t *rows, struct entry_block *out,
-	      struct err *err)
+int scan_rows(struct scan_worker *w, const struct entry_block *b, const uint64_t *rows,
+	      struct entry_block *out, struct err *err)
 {
 	if (reader_rows(w->reader, b, entries_of(w, b, rows), out, err) == -1)
 		return -1;

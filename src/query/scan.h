@@ -42,12 +42,12 @@ struct scan_worker {
 	struct meta_ctx *ctx; /* by metadata index of the block at hand */
 	uint64_t metas_key;
 	size_t n_metas;
-	uint32_t work;		 /* since the deadline was looked at */
+	uint32_t work;				/* since the deadline was looked at */
 	VEC(uint64_t) rows, next_rows, entries; /* of the block at hand, for columns */
 	struct column_lines column_lines;
 	struct column_classes *classes; /* NULL until they are needed */
 	struct pipe_state probe;	/* of plan->probe, if there is one */
-	struct label_vec labels; /* scratch of the caller's */
+	struct label_vec labels;	/* scratch of the caller's */
 	struct buf text;
 	void *own;
 	struct scan_worker *next;
@@ -81,8 +81,8 @@ int scan_block(struct scan_worker *w, struct entry_block *b, struct err *err);
 int scan_tick(struct scan_worker *w, size_t n, struct err *err);
 
 /* A block of columns becomes one of lines, of the rows in the set; 0 entries if it is damaged. */
-int scan_rows(struct scan_worker *w, const struct entry_block *b, const uint64_t *rows, struct entry_block *out,
-	      struct err *err);
+int scan_rows(struct scan_worker *w, const struct entry_block *b, const uint64_t *rows,
+	      struct entry_block *out, struct err *err);
 
 void scan_ctx_fill(struct scan_worker *w, const struct entry_block *b, struct meta_ctx *c, size_t meta);
 /* The context of entry i of the block. */

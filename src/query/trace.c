@@ -122,7 +122,8 @@ static int charge(struct search *s, uint64_t bytes, struct err *err)
 	if (s->e->memory_in_use != NULL)
 		atomic_fetch_sub(s->e->memory_in_use, bytes);
 	if (fits)
-		return err_set(err, ERR_UNAVAILABLE, "memory_limit of all work together is used up; try again");
+		return err_set(err, ERR_UNAVAILABLE,
+			       "memory_limit of all work together is used up; try again");
 	return err_set(err, ERR_UNAVAILABLE, "queries use all of query_memory; try again");
 }
 
