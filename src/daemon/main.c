@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -229,6 +230,14 @@ static int rebuild_index(struct config *config)
 	return EX_OK;
 }
 
+/* Memory that one thread takes and another gives back would else lie idle in as many heaps as there are threads. */
+static void share_heaps(void)
+{
+#ifdef M_ARENA_MAX
+	mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
@@ -236,6 +245,7 @@ int main(int argc, char **argv)
 	struct err err;
 	int rc = EX_USAGE;
 
+	share_heaps();
 	if (parse_options(argc, argv, &o) == -1) {
 		fputs("Try spoord --help.\n", stderr);
 		goto out;

@@ -86,11 +86,12 @@ def settle(d, facts):
     """Flushes, then waits until the merges have nothing left to do; what the daemon does after that is said apart."""
     cpu, start, raw = d.cpu_seconds(), time.monotonic(), facts["raw_bytes"]
     d.flush()
-    last, since, spent = None, time.monotonic(), cpu
+    last, since, spent, before = None, time.monotonic(), cpu, cpu
     while time.monotonic() - since < 4 and time.monotonic() - start < 900:
-        now = (d.files(".seg"), d.metrics()["spoor_merges_total"])
-        if now != last:
-            last, since, spent = now, time.monotonic(), d.cpu_seconds()
+        now, used = (d.files(".seg"), d.metrics()["spoor_merges_total"]), d.cpu_seconds()
+        if now != last or used - before > 0.05:  # of a quarter of a second: a large merge may be under way
+            last, since, spent = now, time.monotonic(), used
+        before = used
         time.sleep(0.25)
     idle = (d.cpu_seconds() - spent) / (time.monotonic() - since)
     d.request("POST", "/flush")
@@ -111,7 +112,7 @@ def disk(d, raw):
         return sum(os.path.getsize(f) for f in d.files(suffix)) / raw
 
     segments = d.files(".seg")
-    split = json.loads(subprocess.run([program("segments"), *segments], capture_output=True, check=True).stdout)
+    split = json.loads(subprocess.run([program("segments"), *segments], stdout=subprocess.PIPE, check=True).stdout)
     return {"segments": len(segments), "disk_mb": d.disk_bytes("tenants") / 1e6, "disk_per_raw": d.disk_bytes("tenants") / raw,
             "all_files_per_raw": d.disk_bytes() / raw, "index_per_raw": of("index.db") + of("index.db-wal"),
             "wal_left_per_raw": of(".wal"), "reserve_per_raw": of("reserve"), "bloom_per_raw": of("trace.bloom"), "split": split}

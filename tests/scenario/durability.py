@@ -15,8 +15,8 @@ class Writers:
     """Threads that push numbered lines and remember which pushes were acknowledged. A push whose answer did not come
     is sent again, as an agent would; so whatever was sent may stand there, but only once."""
 
-    def __init__(self, daemon, n=4, lines=40, seed=1, days=1, pace=0):
-        self.d, self.lines, self.days, self.pace = daemon, lines, days, pace
+    def __init__(self, daemon, n=4, lines=40, seed=1, days=1, pace=0, jumbled=False):
+        self.d, self.lines, self.days, self.pace, self.jumbled = daemon, lines, days, pace, jumbled
         self.t = now_ns() - 3600 * NS
         self.acked, self.sent = set(), set()
         self.lock = threading.Lock()
@@ -33,6 +33,8 @@ class Writers:
             entries = []
             for i in range(self.lines):
                 ts = self.t - rng.randrange(self.days) * 86400 * NS + number * 1_000_000 + i * 1000 + who
+                if self.jumbled:  # late by up to ten pushes, several at one time
+                    ts = ts // 10_000 * 10_000 - rng.randrange(10) * 1_000_000
                 trace = "%032x" % rng.getrandbits(128)
                 entries.append((ts, "w%d n%d i%d trace_id=%s %s" % (who, number, i, trace, "x" * rng.randrange(80))))
             streams.append(({"app": "load", "writer": str(who), "part": str(s)}, entries))
@@ -106,9 +108,10 @@ def offline_check(d):
 def kill_under_load(ctx, kills, settings=None, days=1, **writers):
     d = ctx.daemon({**SMALL, **(settings or {})})
     load = Writers(d, days=days, pace=0.05 if ctx.long else 0, **writers)
-    rng = random.Random(kills)
+    rng, sealed = random.Random(kills), 0
     for i in range(kills):
         time.sleep(rng.uniform(0.05, 0.5))
+        sealed += d.metric_sum("spoor_sealed_parts_total")
         d.kill()
         for _ in range(rng.choice([0, 0, 1, 2])):  # killed again while it recovers
             d.spawn()
@@ -128,6 +131,7 @@ def kill_under_load(ctx, kills, settings=None, days=1, **writers):
     d.start()
     load.verify("after an orderly restart")
     ctx.note("%d kills, %d lines, answers %s" % (kills, n, load.statuses))
+    return sealed
 
 
 def scenario_kill_under_load(ctx):
@@ -137,6 +141,13 @@ def scenario_kill_under_load(ctx):
 def scenario_kill_under_load_many_days(ctx):
     """Late lines: each push touches several partitions, each with a WAL position of its own."""
     kill_under_load(ctx, 50 if ctx.long else 4, days=4, seed=3)
+
+
+def scenario_kill_while_sealing(ctx):
+    """A head of many chunks, most of them encoded before it is flushed; what comes late is carried over or overlaps."""
+    sealed = kill_under_load(ctx, 30 if ctx.long else 4, {"head_size": "4MB", "head_max_age": "3s", "max_chunk_entries": "128"},
+                             days=2, seed=11, n=3, jumbled=True)
+    check(sealed > 0, "parts were sealed before the flush")
 
 
 def scenario_kill_with_other_sync(ctx):

@@ -159,6 +159,8 @@ def scenario_writes_fail(ctx):
             statuses[status] = statuses.get(status, 0) + 1
             if status == 204:
                 acked += entries
+            if kind == "create" and i % 10 == 9:
+                d.request("POST", "/flush")  # makes files; may well be refused
         check(set(statuses) <= {204, 503}, "%s: statuses" % kind, statuses)
         check(503 in statuses, "%s: the fault was met" % kind, statuses)
         got = d.entries('{app="w"}', t, t + T0)

@@ -74,6 +74,18 @@ def scenario_pages_for_operators(ctx):
             check(line.count("=") >= 2 and line.count('"') % 2 == 0, "the log is logfmt", line)
 
 
+def scenario_metrics_of_the_head(ctx):
+    d = ctx.daemon(settings={"head_max_age": "1h"})
+    d.push({"app": "a"}, [(now_ns() - i, "line %d" % i) for i in range(10)])
+    check_eq(d.metrics()["spoor_head_entries"], 10, "entries in the head")
+    d.flush()
+    for name in ("spoor_head_entries", "spoor_head_bytes", "spoor_head_memory_bytes"):
+        check_eq(d.metrics()[name], 0, name + " after a flush")
+    answer = d.query_range('sum(bytes_over_time({app="a"} | line_format "{{ __line__ }}!" [1m]))', now_ns() - 60 * NS, now_ns(),
+                           step="1s")
+    check(answer.json()["data"]["result"], "a metric query over line_format finds nothing")
+
+
 def scenario_openmetrics(ctx):
     d = ctx.daemon()
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
