@@ -26,7 +26,7 @@ enum {
 	FAN_IN = 8,
 	MAX_LEVEL = 4,
 	EFFORT = 4,
-	LARGE = 4, /* a chunk of at least one part in so many of the full size is copied */
+	LARGE = 2, /* a chunk of at least one part in so many of the full size is copied */
 	SMALL = 4, /* what is below this share is put together with its neighbour, whatever that is */
 	SMALL_COSTS = 512 << 10, /* copying so many bytes is worth one small chunk less */
 	QUIET_COSTS = 4 << 20,	 /* the same when there is nothing else to do */

@@ -623,10 +623,29 @@ static void test_same_answers(void **state)
 	} while (is_long);
 }
 
+/* Seeds that once gave wrong answers. */
+static void test_earlier_findings(void **state)
+{
+	static const struct {
+		uint64_t seed;
+		int rounds;
+	} found[] = {
+		{ 8091316903785348625U, 2 }, /* a number that was unwrapped, and tested as a duration */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(found); i++) {
+		seed = found[i].seed;
+		for (int k = 0; k < found[i].rounds; k++)
+			one_round();
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct slice names[] = { { "trace_id", 8 } };
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same_answers) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same_answers),
+					    cmocka_unit_test(test_earlier_findings) };
 	struct err err;
 
 	is_long = argc > 1 && strcmp(argv[1], "--long") == 0;
