@@ -74,9 +74,9 @@ struct server {
 	_Atomic unsigned n_conns;
 	_Atomic uint64_t memory_used;
 	struct account_user *memory; /* the same, in the process's account */
-	pthread_mutex_t lock;	/* protects what follows */
-	pthread_cond_t changed; /* a connection or an exchange went away */
-	size_t n_accepting;	/* I/O threads whose listeners are open */
+	pthread_mutex_t lock;	     /* protects what follows */
+	pthread_cond_t changed;	     /* a connection or an exchange went away */
+	size_t n_accepting;	     /* I/O threads whose listeners are open */
 	size_t n_exchanges;
 	struct settings *settings;
 	struct map addrs; /* address -> struct addr_count */

@@ -49,10 +49,10 @@ struct server_options {
 	/* "127.0.0.1:3100", "[::1]:3100", ":3100"; port 0 picks one. NULL: none; LISTEN_MAIN must be given. */
 	const char *listen[LISTEN_N_KINDS];
 	unsigned n_io_threads;
-	unsigned fd_reserve; /* descriptors that connections leave to the storage */
-	void *app;	     /* for the handlers */
+	unsigned fd_reserve;	     /* descriptors that connections leave to the storage */
+	void *app;		     /* for the handlers */
 	struct account_user *memory; /* bodies' share of the process's account; may be NULL */
-	struct auth *auth;   /* who may ask; NULL: anyone. Borrowed, outlives the server */
+	struct auth *auth;	     /* who may ask; NULL: anyone. Borrowed, outlives the server */
 	struct server_settings settings;
 };
 

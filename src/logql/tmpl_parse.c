@@ -12,8 +12,10 @@
 #include "logql/units.h"
 
 const struct tmpl_func_row tmpl_funcs[TMPL_N_FUNCS] = {
-#define TMPL_FUNC(sym, name, params, rest, doc) [sym] = { name, params, sizeof(params) - 1, rest, doc, false },
-#define TMPL_CLOCK_FUNC(sym, name, params, rest, doc) [sym] = { name, params, sizeof(params) - 1, rest, doc, true },
+#define TMPL_FUNC(sym, name, params, rest, doc)                                                              \
+	[sym] = { name, params, sizeof(params) - 1, rest, doc, false },
+#define TMPL_CLOCK_FUNC(sym, name, params, rest, doc)                                                        \
+	[sym] = { name, params, sizeof(params) - 1, rest, doc, true },
 #include "logql/tmpl_funcs.def"
 #include "logql/tmpl_rule_funcs.def"
 #undef TMPL_FUNC

@@ -48,7 +48,8 @@ static uint64_t touch(struct slice s)
 	return s.p != NULL ? hash64(s) : s.n;
 }
 
-static uint64_t read_all(const struct chunk_header *h, size_t b, struct chunk_source src, struct chunk_scratch *s)
+static uint64_t read_all(const struct chunk_header *h, size_t b, struct chunk_source src,
+			 struct chunk_scratch *s)
 {
 	uint64_t sum = 0;
 	struct err err;
@@ -112,8 +113,8 @@ static void search(struct columns *c, struct slice needle)
 	}
 }
 
-static void read_block(const struct chunk_header *h, size_t b, struct chunk_source src, struct chunk_scratch *s,
-		       const struct slice *needle, size_t n_needles)
+static void read_block(const struct chunk_header *h, size_t b, struct chunk_source src,
+		       struct chunk_scratch *s, const struct slice *needle, size_t n_needles)
 {
 	uint64_t sum = read_all(h, b, src, s);
 	struct err err;
@@ -155,7 +156,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice chunk = buf_slice(&b);
 	if (chunk_header_parse(slice_sub(chunk, 0, n_header), SEED, &h, &err) == 0) {
 		struct chunk_source src = { read_memory, &chunk };
-		struct slice needle[] = { SLICE("er"), slice_sub(in, in.n / 2, 4), slice_sub(in, in.n / 3, 20), SLICE("1") };
+		struct slice needle[] = { SLICE("er"), slice_sub(in, in.n / 2, 4),
+					  slice_sub(in, in.n / 3, 20), SLICE("1") };
 
 		fix_sums(&h, chunk);
 		for (size_t k = 0; k < ARRAY_LEN(needle); k++)

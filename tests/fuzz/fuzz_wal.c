@@ -16,7 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct wal_replay_stats st = { 0 };
-	const struct head_limits limits = { .chunk_bytes = 1 << 20, .chunk_entries = 64, .open_bytes = 1 << 20 };
+	const struct head_limits limits = { .chunk_bytes = 1 << 20,
+					    .chunk_entries = 64,
+					    .open_bytes = 1 << 20 };
 	struct head *h = head_new(1, &limits);
 	struct err err;
 	struct buf b;
