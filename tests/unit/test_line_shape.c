@@ -54,8 +54,8 @@ static void json_slots(void **state)
 		"{\"a\": {\"b\": \"<x>\", \"c\": {}}, \"d\": {\"e\": <12>}}",
 		"{\"a\":<[]>,\"b\":<[1, \"x]\", {\"y\": [null, true]}]>, \"c\": <0>}",
 		"{\"a\": \"<q\\\"uo\\\\te \\u00e9 \\ud83d\\ude00>\", \"k\\\"ey\": <1>}",
-		"{\t\"a\" :\r\n\"<more than sixteen bytes of text \\n and then some more of it>\" , \"b\" : "
-		"<1E5> } \n",
+		("{\t\"a\" :\r\n\"<more than sixteen bytes of text \\n and then some more of it>\" , \"b\" : "
+		 "<1E5> } \n"),
 	};
 	struct buf b = { 0 };
 
@@ -177,8 +177,8 @@ static void logfmt_slots(void **state)
 {
 	static const char *const cases[] = {
 		"a=<1> b=<2>",
-		"ts=<2026-01-15T10:00:02.123Z> level=<info> msg=\"<a b=c \\\"d\\\" \\u00e9 \\' end>\" "
-		"x.y/z-1@h=<3.5ms>",
+		("ts=<2026-01-15T10:00:02.123Z> level=<info> msg=\"<a b=c \\\"d\\\" \\u00e9 \\' end>\" "
+		 "x.y/z-1@h=<3.5ms>"),
 		"msg=\"<>\" x=<{}[]\\>",
 	};
 	static const char *const not [] = {
