@@ -15,6 +15,7 @@ struct patterns;
 struct query_engine;
 struct rule_store;
 struct ruler;
+struct saved_queries;
 struct sched;
 struct tail_hub;
 
@@ -29,6 +30,7 @@ struct api_context {
 	struct tail_hub *tails;
 	int64_t tail_ping_ns;
 	struct rule_store *rules;
+	struct saved_queries *saved;
 	struct ruler *ruler;		 /* NULL: rules are kept but not evaluated */
 	const struct slice *otlp_labels; /* resource attributes that become labels */
 	size_t n_otlp_labels;
@@ -46,6 +48,8 @@ struct api_context {
 		       struct buf *out); /* YAML; mode: "", "diffs" or "defaults" */
 	void (*tenant_limits)(void *arg, struct slice tenant, struct buf *out); /* YAML */
 	void (*trace_url_template)(void *arg, struct buf *out);			/* nothing if not set */
+	/* NAME=URL each; they stay valid as long as the server. NULL: there are none. */
+	size_t (*trace_links)(void *arg, const struct slice **out);
 	void (*before_metrics)(void *arg);	  /* brings gauges up to date; may be NULL */
 	int (*flush)(void *arg, struct err *err); /* heads to segments; may take long */
 	void *arg;

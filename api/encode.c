@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "base/text.h"
+#include "query/entry_id.h"
 
 #include <math.h>
 
@@ -563,6 +564,11 @@ void encode_index_stats(struct buf *b, const struct meta_stats *s)
 static void put_trace_entry(struct json_out *j, const struct trace_entry *e)
 {
 	json_open(j, '{');
+	json_key(j, "id");
+	json_sep(j);
+	buf_putc(j->b, '"');
+	entry_id_format(j->b, e->ts, entry_hash(e->labels, e->line, e->meta));
+	buf_putc(j->b, '"');
 	json_key(j, "ts");
 	put_ns(j, e->ts);
 	json_key(j, "line");
@@ -596,8 +602,28 @@ static void put_trace_warnings(struct json_out *j, const struct trace_result *r)
 	json_close(j, ']');
 }
 
-int encode_trace(struct buf *b, const struct trace_result *r, struct slice url, struct query_control *c,
-		 struct err *err)
+static void put_links(struct json_out *j, const struct encoded_links *links)
+{
+	json_key(j, "trace_url");
+	if (links->url.n > 0)
+		json_str(j, links->url);
+	else
+		json_put_null(j);
+	json_key(j, "links");
+	json_open(j, '[');
+	for (size_t i = 0; i < links->n; i++) {
+		json_open(j, '{');
+		json_key(j, "name");
+		json_str(j, links->v[i].name);
+		json_key(j, "url");
+		json_str(j, links->v[i].url);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+int encode_trace(struct buf *b, const struct trace_result *r, const struct encoded_links *links,
+		 struct query_control *c, struct err *err)
 {
 	struct encoder e = { .j = { .b = b }, .control = c };
 	struct json_out *j = &e.j;
@@ -627,11 +653,7 @@ int encode_trace(struct buf *b, const struct trace_result *r, struct slice url, 
 		json_int(j, (int64_t)r->first_error);
 	else
 		json_put_null(j);
-	json_key(j, "trace_url");
-	if (url.n > 0)
-		json_str(j, url);
-	else
-		json_put_null(j);
+	put_links(j, links);
 	close_body(j);
 	return 0;
 }
@@ -656,7 +678,9 @@ static void put_legacy_labels(struct json_out *j, struct labels l)
 void encode_tail(struct buf *b, enum tail_format format, const struct tail_entry *entry, size_t *labels_off,
 		 size_t *labels_n)
 {
-	const struct result_entry values = { entry->ts, entry->line, entry->meta, entry->parsed };
+	const struct result_entry values = {
+		.ts = entry->ts, .line = entry->line, .meta = entry->meta, .parsed = entry->parsed
+	};
 	struct encoder e = { .j = { .b = b }, .categorize = format == TAIL_CATEGORIZED };
 	bool legacy = format == TAIL_LEGACY;
 	size_t begin = b->n;

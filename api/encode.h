@@ -33,8 +33,14 @@ void encode_strings(struct buf *b, const struct slice *v,
 		    size_t n); /* {"status":"success","data":[…]}; no data if n is 0 */
 void encode_series(struct buf *b, const struct labels *v, size_t n);
 void encode_index_stats(struct buf *b, const struct meta_stats *s);
-/* url is null in the answer when it is empty. */
-int encode_trace(struct buf *b, const struct trace_result *r, struct slice url, struct query_control *c,
-		 struct err *err);
+struct encoded_links {
+	struct slice url; /* the first one; null in the answer when it is empty */
+	struct encoded_link {
+		struct slice name, url;
+	} * v;
+	size_t n;
+};
+int encode_trace(struct buf *b, const struct trace_result *r, const struct encoded_links *links,
+		 struct query_control *c, struct err *err);
 
 #endif

@@ -15,7 +15,21 @@ void labels_values(struct req *req);
 void labels_series(struct req *req);
 void labels_index_stats(struct req *req);
 
+void running_queries(struct req *req); /* running.c */
+void running_cancel_query(struct req *req);
+
+void entries_page(struct req *req); /* entries.c */
+void entries_context(struct req *req);
+
 void traces_logs(struct req *req); /* traces.c */
+void traces_find(struct req *req);
+
+void fields_labels(struct req *req); /* fields.c */
+void fields_list(struct req *req);
+
+void saved_queries_list(struct req *req); /* saved.c */
+void saved_queries_put(struct req *req);
+void saved_queries_delete(struct req *req);
 
 void deletes_create(struct req *req); /* deletes.c */
 void deletes_list(struct req *req);
@@ -52,6 +66,10 @@ void drilldown_limits(struct req *req);
 void legacy_query(struct req *req); /* legacy.c */
 
 void ring_page(struct req *req); /* ring.c */
+
+void assets_root(struct req *req); /* assets.c */
+void assets_page(struct req *req);
+void assets_file(struct req *req);
 
 void admin_ready(struct req *req); /* admin.c */
 void admin_metrics(struct req *req);

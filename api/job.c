@@ -1,4 +1,5 @@
 #include "api/job.h"
+#include "api/running.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -91,6 +92,12 @@ static void log_slow(const struct job *job)
 			 KVS("query", logged_text(job)));
 }
 
+void job_page_headers(struct job *job)
+{
+	req_add_header(job->req, "Cache-Control", "no-store");
+	job->nosniff = true;
+}
+
 void job_refuse(struct job *job, const struct err *err)
 {
 	count_refusal(err->code);
@@ -108,6 +115,8 @@ static void on_cancel(void *arg)
 
 static void reply(const struct job *job, struct buf *body)
 {
+	if (job->nosniff)
+		req_add_header(job->req, "X-Content-Type-Options", "nosniff");
 	if (job->status != 0)
 		req_reply(job->req, job->status, job->content_type, body);
 	else
@@ -122,12 +131,15 @@ static void run(struct sched_job *sched_job, const struct err *refused)
 	struct buf body;
 
 	if (refused != NULL) {
+		running_remove(job);
 		job_refuse(job, refused);
 		req_finish_from_any_thread(req);
 		return;
 	}
 	buf_init(&body);
-	if (job->work(job, &body, &err) == 0)
+	int rc = job->work(job, &body, &err);
+	running_remove(job);
+	if (rc == 0)
 		reply(job, &body);
 	else
 		job_refuse(job, &err);
@@ -152,9 +164,11 @@ void job_submit(struct job *job, enum sched_class class,
 	job->sched_job.cancelled = &job->control.cancelled;
 	req_defer(req);
 	req_on_cancel(req, on_cancel, job);
+	running_add(job);
 	if (sched_submit(job->api->sched, req->tenant, (size_t)job->limits.max_queued_queries,
 			 &job->sched_job, &err) == 0)
 		return;
+	running_remove(job);
 	job_refuse(job, &err);
 	req_finish_from_any_thread(req);
 }

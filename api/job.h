@@ -33,9 +33,16 @@ struct job {
 	struct trace_request trace;
 	uint32_t line_limit;
 	bool by_name;
+	struct {
+		uint64_t id;
+		struct job *next, *prev;
+	} running;    /* of running.c */
+	bool nosniff; /* of a successful answer; errors have it anyway */
 };
 
 struct job *job_new(struct req *req);
+/* Headers of answers that a page shows: never from a cache, and nothing but JSON. */
+void job_page_headers(struct job *job);
 /* Answers on the spot with err. */
 void job_refuse(struct job *job, const struct err *err);
 /* The job belongs to the scheduler from here on. */

@@ -22,6 +22,7 @@
 #include "ingest/patterns.h"
 #include "query/erase.h"
 #include "query/query.h"
+#include "query/saved.h"
 #include "query/sched.h"
 #include "query/tail.h"
 #include "rules/rule_store.h"
@@ -45,6 +46,7 @@ struct app {
 	struct query_engine engine;
 	struct tail_hub *tails;
 	struct rule_store *rules;
+	struct saved_queries *saved;
 	struct ruler *ruler;
 	_Atomic uint64_t query_memory_in_use;
 	struct account *memory;
@@ -153,6 +155,15 @@ static void show_trace_url_template(void *arg, struct buf *out)
 	struct app *a = arg;
 
 	buf_puts(out, tenants_settings(a->tenants)->trace_url_template);
+}
+
+static size_t list_trace_links(void *arg, const struct slice **out)
+{
+	struct app *a = arg;
+	const struct setting_list *links = &tenants_settings(a->tenants)->trace_links;
+
+	*out = links->v;
+	return links->n;
 }
 
 static void before_metrics(void *arg)
@@ -424,6 +435,9 @@ static int start_rules(struct app *a, struct err *err)
 	int rc = rule_store_open(dir, &a->rules, err);
 
 	free(dir);
+	dir = xasprintf("%s/saved-queries", s->data);
+	a->saved = saved_queries_new(dir);
+	free(dir);
 	return rc;
 }
 
@@ -469,6 +483,7 @@ static int start_server(struct app *a, struct err *err)
 	a->api.tails = a->tails;
 	a->api.tail_ping_ns = s->tail_ping_interval;
 	a->api.rules = a->rules;
+	a->api.saved = a->saved;
 	a->api.ruler = a->ruler;
 	a->api.version = PACKAGE_VERSION;
 	a->api.limits = copy_limits;
@@ -478,6 +493,7 @@ static int start_server(struct app *a, struct err *err)
 	a->api.config = show_config;
 	a->api.tenant_limits = show_limits;
 	a->api.trace_url_template = show_trace_url_template;
+	a->api.trace_links = list_trace_links;
 	a->api.before_metrics = before_metrics;
 	a->api.flush = flush_store;
 	a->api.arg = a;
@@ -550,6 +566,7 @@ static void app_free(struct app *a)
 	auth_free(a->auth);
 	sched_free(a->sched);
 	rule_store_close(a->rules);
+	saved_queries_free(a->saved);
 	ingest_free(a->ingest);
 	patterns_close(a->patterns);
 	error_lines_free(a->error_lines);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "model/trace_link.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -280,6 +281,9 @@ int config_check(const struct settings *s, struct err *err)
 		return err_set(err, ERR_CONFIG, "trace_url_template must start with http:// or https://");
 	if (url.n > 0 && slice_find(url, SLICE("{trace_id}")) == SLICE_NONE)
 		return err_set(err, ERR_CONFIG, "trace_url_template has no {trace_id} in it");
+	for (size_t i = 0; i < s->trace_links.n; i++)
+		if (trace_link_check(s->trace_links.v[i], err) == -1)
+			return -1;
 	struct slice mode = slice_cstr(s->limits.deletion_mode);
 	if (!slice_is(mode, "filter-and-delete") && !slice_is(mode, "filter-only") &&
 	    !slice_is(mode, "disabled"))

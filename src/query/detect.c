@@ -1,15 +1,11 @@
-/* Fields are found by running the log query for a sample, and on each of its lines the json stage, or where that fails
- * the logfmt stage, over the labels that the line had before the query's own parsers. So fields have the very names
- * that a query with such a stage gives them. */
+/* Fields are found by running the log query for a sample, and looking at each of its lines (line_fields.h). */
 #include "query/detect.h"
 #include "base/map.h"
 #include "base/text.h"
 #include "index/store.h"
 #include "logql/parse.h"
-#include "logql/units.h"
 #include "query/extract.h"
 #include "query/stage_json.h"
-#include "query/stage_logfmt.h"
 
 enum { CHECK_EVERY = 64 };
 
@@ -19,15 +15,8 @@ struct label_values {
 	struct slice name;
 	struct map values;
 	bool all_ids, all_binary;
+	uint64_t streams;
 };
-
-static bool is_float(struct slice v)
-{
-	struct err err;
-	double d;
-
-	return units_parse_number(v, &d, &err) == 0;
-}
 
 /* 8-4-4-4-12 hex digits, with their dashes or without. */
 static bool is_uuid(struct slice v)
@@ -52,7 +41,7 @@ static void note_value(struct label_values *l, struct slice value)
 	map_put(&l->values, value, &is_new);
 	if (!is_new)
 		return;
-	l->all_ids = l->all_ids && (is_float(value) || is_uuid(value));
+	l->all_ids = l->all_ids && (field_is_number(value) || is_uuid(value));
 	l->all_binary = l->all_binary && (slice_is(value, "0") || slice_is(value, "1"));
 }
 
@@ -86,6 +75,7 @@ static void note_stream(struct label_table *t, struct labels l)
 			*slot = v;
 			vec_push(&t->v, v);
 		}
+		((struct label_values *)*slot)->streams++;
 		note_value(*slot, l.v[i].value);
 	}
 }
@@ -95,16 +85,16 @@ static int by_name(const void *a, const void *b)
 	return slice_cmp(((const struct detected_label *)a)->name, ((const struct detected_label *)b)->name);
 }
 
-static void labels_answer(const struct label_table *t, struct arena *a, struct detected_label **out,
+static void labels_answer(const struct label_table *t, bool all, struct arena *a, struct detected_label **out,
 			  size_t *n_out)
 {
 	size_t n = 0;
 
 	*out = arena_array(a, struct detected_label, t->v.n);
 	for (size_t i = 0; i < t->v.n; i++)
-		if (is_worth_showing(t->v.v[i]))
-			(*out)[n++] =
-				(struct detected_label){ arena_dup(a, t->v.v[i]->name), t->v.v[i]->values.n };
+		if (all || is_worth_showing(t->v.v[i]))
+			(*out)[n++] = (struct detected_label){ arena_dup(a, t->v.v[i]->name),
+							       t->v.v[i]->values.n, t->v.v[i]->streams };
 	if (n > 1)
 		qsort(*out, n, sizeof(**out), by_name);
 	*n_out = n;
@@ -121,9 +111,10 @@ static int note_streams(struct label_table *t, const struct snapshot *snap, stru
 	return 0;
 }
 
+/* With n_streams, all labels; without, those worth showing. */
 static int labels_of_streams(struct query_engine *e, const struct meta_request *r,
-			     const struct logql_log *log, struct query_control *c, struct arena *a,
-			     struct detected_label **out, size_t *n_out, struct err *err)
+			     const struct logql_log *log, uint64_t *n_streams, struct query_control *c,
+			     struct arena *a, struct detected_label **out, size_t *n_out, struct err *err)
 {
 	struct scan_hint hint = { .range = r->range };
 	struct label_table t = { 0 };
@@ -138,7 +129,9 @@ static int labels_of_streams(struct query_engine *e, const struct meta_request *
 	map_init(&t.by_name);
 	int rc = note_streams(&t, snap, c, err);
 	if (rc == 0)
-		labels_answer(&t, a, out, n_out);
+		labels_answer(&t, n_streams != NULL, a, out, n_out);
+	if (rc == 0 && n_streams != NULL)
+		*n_streams = snapshot_n_streams(snap);
 	for (size_t i = 0; i < t.v.n; i++) {
 		map_fini(&t.v.v[i]->values);
 		free(t.v.v[i]);
@@ -149,49 +142,33 @@ static int labels_of_streams(struct query_engine *e, const struct meta_request *
 	return rc;
 }
 
-int detect_labels(struct query_engine *e, const struct meta_request *r, struct query_control *c,
-		  struct arena *a, struct detected_label **out, size_t *n_out, struct err *err)
+static int labels_of_selector(struct query_engine *e, const struct meta_request *r, uint64_t *n_streams,
+			      struct query_control *c, struct arena *a, struct detected_label **out,
+			      size_t *n_out, struct err *err)
 {
 	static const struct logql_log all;
 	struct logql *q;
 
 	if (slice_trim(r->selector).n == 0)
-		return labels_of_streams(e, r, &all, c, a, out, n_out, err);
+		return labels_of_streams(e, r, &all, n_streams, c, a, out, n_out, err);
 	if (logql_parse_selector(r->selector, LOGQL_ALLOW_EMPTY, a, &q, NULL, err) == -1)
 		return -1;
-	int rc = labels_of_streams(e, r, &q->root->log, c, a, out, n_out, err);
+	int rc = labels_of_streams(e, r, &q->root->log, n_streams, c, a, out, n_out, err);
 	logql_free(q);
 	return rc;
 }
 
-/* ---- fields: types ---- */
-
-static bool is_boolean(struct slice v)
+int detect_labels(struct query_engine *e, const struct meta_request *r, struct query_control *c,
+		  struct arena *a, struct detected_label **out, size_t *n_out, struct err *err)
 {
-	static const char *const words[] = { "1", "t", "T", "TRUE",  "true",  "True",
-					     "0", "f", "F", "FALSE", "false", "False" };
-
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (slice_is(v, words[i]))
-			return true;
-	return false;
+	return labels_of_selector(e, r, NULL, c, a, out, n_out, err);
 }
 
-static enum field_type type_of(struct slice v)
+int detect_all_labels(struct query_engine *e, const struct meta_request *r, struct query_control *c,
+		      struct arena *a, struct detected_label **out, size_t *n_out, uint64_t *n_streams,
+		      struct err *err)
 {
-	struct err err;
-	uint64_t bytes;
-	int64_t i;
-
-	if (slice_to_i64(v, &i))
-		return FIELD_INT;
-	if (is_float(v))
-		return FIELD_FLOAT;
-	if (is_boolean(v))
-		return FIELD_BOOLEAN;
-	if (units_parse_go_duration(v, &i, &err) == 0)
-		return FIELD_DURATION;
-	return units_parse_bytes(v, &bytes, &err) == 0 ? FIELD_BYTES : FIELD_STRING;
+	return labels_of_selector(e, r, n_streams, c, a, out, n_out, err);
 }
 
 /* ---- fields: collecting ---- */
@@ -203,11 +180,7 @@ struct field {
 
 struct detector {
 	struct arena *arena; /* of what is kept */
-	struct arena scratch;
-	struct label_set set;
-	struct label_needs needs;
-	struct parse_hints hints;
-	struct label_vec names;
+	struct line_fields line;
 	struct map by_name;
 	VEC(struct field *) fields;
 	VEC(struct slice) values; /* with `only` */
@@ -218,9 +191,8 @@ struct detector {
 
 static void detector_init(struct detector *d, struct arena *a)
 {
-	*d = (struct detector){ .arena = a, .needs = { .all = true } };
-	arena_init(&d->scratch);
-	label_set_init(&d->set);
+	*d = (struct detector){ .arena = a };
+	line_fields_init(&d->line);
 	map_init(&d->by_name);
 }
 
@@ -230,10 +202,8 @@ static void detector_fini(struct detector *d)
 		map_fini(&d->fields.v[i]->values);
 	vec_fini(&d->fields);
 	vec_fini(&d->values);
-	vec_fini(&d->names);
 	map_fini(&d->by_name);
-	label_set_fini(&d->set);
-	arena_fini(&d->scratch);
+	line_fields_fini(&d->line);
 }
 
 static struct field *field_of(struct detector *d, struct slice name)
@@ -253,7 +223,7 @@ static struct field *field_of(struct detector *d, struct slice name)
 /* A field whose values differ in type has that of the last one looked at, as with Loki. */
 static void add_value(struct detector *d, struct field *f, struct slice value)
 {
-	f->d.type = type_of(value);
+	f->d.type = field_type_of(value);
 	if (map_get(&f->values, value) != NULL)
 		return;
 	value = arena_dup(d->arena, value);
@@ -261,12 +231,6 @@ static void add_value(struct detector *d, struct field *f, struct slice value)
 	f->d.cardinality++;
 	if (d->only.p != NULL && d->values.n < d->max_values)
 		vec_push(&d->values, value);
-}
-
-static bool is_error(struct slice name)
-{
-	return slice_eq(name, LABEL_ERROR) || slice_eq(name, LABEL_ERROR_DETAILS) ||
-	       slice_eq(name, LABEL_PRESERVE_ERROR);
 }
 
 static void add_meta(struct detector *d, struct labels l)
@@ -282,7 +246,7 @@ static void add_meta(struct detector *d, struct labels l)
 static void add_parsed(struct detector *d, struct labels l, enum field_parser parser)
 {
 	for (size_t i = 0; i < l.n; i++) {
-		struct field *f = is_error(l.v[i].name) ? NULL : field_of(d, l.v[i].name);
+		struct field *f = field_is_error(l.v[i].name) ? NULL : field_of(d, l.v[i].name);
 		bool known = false;
 
 		if (f == NULL)
@@ -307,9 +271,9 @@ struct level {
 static void set_path(struct detector *d, const struct level *stack, size_t depth, struct slice name,
 		     struct slice key)
 {
-	name = extract_name(&d->set, name, &d->scratch);
+	name = extract_name(&d->line.set, name, &d->line.scratch);
 	struct field *f = map_get(&d->by_name, name);
-	if (f == NULL || f->d.n_path > 0 || !label_set_extracted(&d->set, name))
+	if (f == NULL || f->d.n_path > 0 || !label_set_extracted(&d->line.set, name))
 		return;
 	f->d.path = arena_array(d->arena, struct slice, depth);
 	for (size_t i = 1; i < depth; i++)
@@ -336,9 +300,9 @@ static void find_paths(struct detector *d, struct slice line)
 			depth--;
 			continue;
 		}
-		if (m.key_escaped && !json_unescape(m.key, &d->scratch, &m.key))
+		if (m.key_escaped && !json_unescape(m.key, &d->line.scratch, &m.key))
 			return;
-		struct slice name = label_name_join(top->prefix, m.key, &d->scratch);
+		struct slice name = label_name_join(top->prefix, m.key, &d->line.scratch);
 		if (m.type == JSON_OBJECT && depth == STAGE_JSON_MAX_DEPTH)
 			return;
 		if (m.type == JSON_OBJECT)
@@ -350,54 +314,17 @@ static void find_paths(struct detector *d, struct slice line)
 
 /* ---- fields: one line ---- */
 
-/* The labels of a line without those that the query's own parsers made. */
-static struct labels without_parsed(struct labels all, struct labels parsed, struct arena *a)
-{
-	struct label *v = arena_array(a, struct label, all.n);
-	size_t n = 0;
-
-	for (size_t i = 0; i < all.n; i++)
-		if (labels_get(parsed, all.v[i].name).p == NULL && !is_error(all.v[i].name))
-			v[n++] = all.v[i];
-	return (struct labels){ v, n };
-}
-
-static void start(struct detector *d, const struct label_base *base)
-{
-	label_set_start(&d->set, base);
-	d->hints = (struct parse_hints){ .needs = &d->needs };
-	parse_hints_start(&d->hints);
-}
-
-static enum field_parser parse(struct detector *d, const struct label_base *base, struct slice line)
-{
-	static const struct logql_stage logfmt = { .kind = STAGE_LOGFMT };
-
-	start(d, base);
-	stage_json_run(line, &d->set, &d->hints, &d->scratch);
-	if (d->set.error.p == NULL)
-		return FIELD_JSON;
-	start(d, base);
-	stage_logfmt_run(&logfmt, line, &d->set, &d->hints, &d->scratch);
-	return FIELD_LOGFMT;
-}
-
 static void look_at(struct detector *d, const struct result_stream *s, const struct result_entry *e)
 {
-	struct arena_mark mark = arena_mark(&d->scratch);
-	struct label_base base;
+	struct labels found;
+	enum field_parser parser = line_fields_parse(&d->line, s->labels, e->parsed, e->line, &found);
 
-	label_base_init(&base, without_parsed(s->labels, e->parsed, &d->scratch), slice_of("", 1),
-			&d->scratch);
-	enum field_parser parser = parse(d, &base, e->line);
 	d->wants_path = false;
 	add_meta(d, e->meta);
 	add_parsed(d, e->parsed, parser);
-	label_set_list(&d->set, LABEL_CAT_PARSED, &d->names);
-	add_parsed(d, (struct labels){ d->names.v, d->names.n }, parser);
+	add_parsed(d, found, parser);
 	if (d->wants_path)
 		find_paths(d, e->line);
-	arena_rewind(&d->scratch, mark);
 }
 
 static int look_at_all(struct detector *d, const struct query_result *r, struct query_control *c,

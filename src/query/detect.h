@@ -3,15 +3,22 @@
 #ifndef QUERY_DETECT_H
 #define QUERY_DETECT_H
 
+#include "query/line_fields.h"
 #include "query/meta.h"
 
 struct detected_label {
 	struct slice name;
 	uint64_t cardinality;
+	uint64_t streams; /* that have it */
 };
 /* By name. Labels with nothing but ids as values (numbers, UUIDs) are left out, but for a few well-known ones. */
 int detect_labels(struct query_engine *e, const struct meta_request *r, struct query_control *c,
 		  struct arena *a, struct detected_label **out, size_t *n_out, struct err *err);
+
+/* The same with none left out; *n_streams: how many the selector matches. */
+int detect_all_labels(struct query_engine *e, const struct meta_request *r, struct query_control *c,
+		      struct arena *a, struct detected_label **out, size_t *n_out, uint64_t *n_streams,
+		      struct err *err);
 
 struct detect_request {
 	struct slice tenant;
@@ -21,9 +28,6 @@ struct detect_request {
 	uint32_t limit;		/* of fields, respectively values */
 	const struct limits *limits;
 };
-
-enum field_type { FIELD_INT, FIELD_FLOAT, FIELD_BOOLEAN, FIELD_DURATION, FIELD_BYTES, FIELD_STRING };
-enum field_parser { FIELD_JSON, FIELD_LOGFMT, FIELD_N_PARSERS };
 
 struct detected_field {
 	struct slice name;

@@ -492,11 +492,11 @@ static void decode_rest(struct slice rest, struct arena *a, struct result_entry 
 	e->parsed = decode_labels(slice_from(rest, first), a);
 }
 
-static void add_entry(struct group *g, const struct hit *h, bool categorize, struct arena *a)
+static void add_entry(struct group *g, const struct hit *h, size_t rank, bool categorize, struct arena *a)
 {
 	struct result_entry *e = &g->stream->entry[g->used++];
 
-	*e = (struct result_entry){ .ts = h->ts, .line = arena_dup(a, hit_line(h)) };
+	*e = (struct result_entry){ .ts = h->ts, .rank = rank, .line = arena_dup(a, hit_line(h)) };
 	if (categorize)
 		decode_rest(hit_rest(h), a, e);
 }
@@ -531,7 +531,7 @@ static void build(struct exec *x, const struct hit_vec *hits, struct query_resul
 	for (size_t i = 0; i < groups.n; i++)
 		groups.v[i].stream->entry = arena_array(a, struct result_entry, groups.v[i].stream->n);
 	for (size_t i = 0; i < hits->n; i++)
-		add_entry(&groups.v[group_of[i]], hits->v[i], x->req->categorize, a);
+		add_entry(&groups.v[group_of[i]], hits->v[i], i, x->req->categorize, a);
 	if (groups.n > 1)
 		qsort(groups.v, groups.n, sizeof(*groups.v), by_text);
 	out->stream = arena_array(a, struct result_stream, groups.n);

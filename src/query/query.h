@@ -58,6 +58,7 @@ enum result_type { RESULT_STREAMS, RESULT_MATRIX, RESULT_VECTOR, RESULT_SCALAR }
 
 struct result_entry {
 	int64_t ts;
+	size_t rank; /* its place among all entries of the answer, in the query's direction */
 	struct slice line;
 	struct labels meta, parsed; /* filled only with categorize */
 };

@@ -232,7 +232,7 @@ int detect_labels(struct query_engine *e, const struct meta_request *r, struct q
 	(void)err;
 	*n_out = slice_is(r->selector, "{none}") ? 0 : 1;
 	*out = arena_new(a, struct detected_label);
-	**out = (struct detected_label){ SLICE("app"), 2 };
+	**out = (struct detected_label){ SLICE("app"), 2, 0 };
 	return 0;
 }
 
@@ -883,7 +883,8 @@ static void traces(void **state)
 	assert_int_equal(get("/api/v1/traces/4bf92f3577b34da6a3ce929d0e0e4736/logs"), 200);
 	assert_string_equal(fake.last_text, "4bf92f3577b34da6a3ce929d0e0e4736");
 	assert_true(fake.last_trace.limit == 1000 && !fake.last_trace.backward);
-	assert_true(has("\"trace_url\":\"http://jaeger/\"}\n"));
+	assert_true(has("\"trace_url\":\"http://jaeger/\",\"links\":[{\"name\":\"Trace\",\"url\":\"http://"
+			"jaeger/\"}]}\n"));
 	assert_int_equal(get("/api/v1/traces/x/logs?direction=backward&limit=5"), 200);
 	assert_true(fake.last_trace.limit == 5 && fake.last_trace.backward);
 }

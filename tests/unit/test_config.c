@@ -207,6 +207,10 @@ static void settings_must_fit_together(void **state)
 	refused("", "trace_url_template=javascript:alert(1)",
 		"trace_url_template must start with http:// or https://");
 	refused("", "trace_url_template=https://jaeger/trace/", "trace_url_template has no {trace_id} in it");
+	refused("", "trace_links=Jaeger=javascript:{trace_id}",
+		"trace_links: the URL of Jaeger must start with http:// or https://");
+	refused("", "trace_links=A=https://a/{trace_id},B=https://b/",
+		"trace_links: the URL of B has no {trace_id} in it");
 	refused("", "max_recv_msg_size=300MB", "max_decompressed_size is smaller than max_recv_msg_size");
 	refused("", "query_memory=1MB", "query_memory is smaller than max_query_memory");
 	refused("", "ingestion_burst_size_mb=0",

@@ -1,5 +1,6 @@
 /* Answers as clients see them: the order of keys, how numbers are written, what is escaped. */
 #include "api/encode.h"
+#include "query/entry_id.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -235,23 +236,34 @@ static void a_trace(void **state)
 				  .last_ns = t0 + 7,
 				  .has_error = true,
 				  .more = true };
+	struct encoded_link link[] = { { SLICE("Trace"), SLICE("http://j/trace/4b") },
+				       { SLICE("Graf\"ana"), SLICE("https://g/?a=1&b={span_id}") } };
+	struct encoded_links links = { .url = link[0].url, .v = link, .n = 2 };
 	struct query_control c = { 0 };
-	struct buf b = { 0 };
+	struct buf b = { 0 }, want = { 0 };
 	struct err err;
 
 	(void)state;
-	assert_int_equal(encode_trace(&b, &r, SLICE("http://j/trace/4b"), &c, &err), 0);
-	check(&b,
-	      "{\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"start\":\"1795424590000000000\",\"end\":"
-	      "\"1795424590000000007\",\"entries\":[{\"ts\":\"1795424590000000000\",\"line\":\"boom\","
-	      "\"labels\":{\"app\":\"x\"},"
-	      "\"metadata\":{\"detected_level\":\"error\"}}],\"more\":true,\"first_error\":0,\"trace_url\":"
-	      "\"http://j/trace/4b\"}\n");
+	assert_int_equal(encode_trace(&b, &r, &links, &c, &err), 0);
+	buf_printf(
+		&want,
+		"{\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"start\":\"1795424590000000000\","
+		"\"end\":"
+		"\"1795424590000000007\",\"entries\":[{\"id\":\"1795424590000000000-%016llx\",\"ts\":"
+		"\"1795424590000000000\",\"line\":\"boom\","
+		"\"labels\":{\"app\":\"x\"},"
+		"\"metadata\":{\"detected_level\":\"error\"}}],\"more\":true,\"first_error\":0,\"trace_url\":"
+		"\"http://j/trace/4b\",\"links\":[{\"name\":\"Trace\",\"url\":\"http://j/trace/4b\"},"
+		"{\"name\":\"Graf\\\"ana\",\"url\":\"https://g/?a=1&b={span_id}\"}]}\n",
+		(unsigned long long)entry_hash(e.labels, e.line, e.meta));
+	buf_cstr_end(&want);
+	check(&b, want.p);
+	buf_fini(&want);
 	r = (struct trace_result){ .id = { 0, 1 } };
-	assert_int_equal(encode_trace(&b, &r, SLICE(""), &c, &err), 0);
+	assert_int_equal(encode_trace(&b, &r, &(struct encoded_links){ 0 }, &c, &err), 0);
 	check(&b, "{\"trace_id\":\"00000000000000000000000000000001\",\"start\":null,\"end\":null,"
 		  "\"entries\":[],\"more\":false,"
-		  "\"first_error\":null,\"trace_url\":null}\n");
+		  "\"first_error\":null,\"trace_url\":null,\"links\":[]}\n");
 }
 
 int main(void)
