@@ -11,7 +11,7 @@ async function type(page, text) {
 	await editor.click();
 	await page.keyboard.press('Control+A');
 	await page.keyboard.press('Delete');
-	await page.keyboard.insertText(text);
+	if (text !== '') await page.keyboard.insertText(text);
 }
 
 async function explore(page, params) {

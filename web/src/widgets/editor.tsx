@@ -16,6 +16,8 @@ export function QueryEditor(props: QueryEditorProps) {
 	const plain = useRef<HTMLTextAreaElement>(null);
 	const editor = useRef<Editor | null>(null);
 	const now = useRef(props);
+	/* Texts that the editor told of and that have not come back as props yet: those must not be put into it again. */
+	const told = useRef<string[]>([]);
 	const [ready, setReady] = useState(false);
 	now.current = props;
 
@@ -25,7 +27,7 @@ export function QueryEditor(props: QueryEditorProps) {
 			({ mount }) => {
 				if (gone || host.current === null) return;
 				const focused = document.activeElement === plain.current;
-				editor.current = mount(host.current, now.current.value, { onChange: (t) => now.current.onChange(t), onRun: () => now.current.onRun(), range: () => now.current.range });
+				editor.current = mount(host.current, now.current.value, { onChange: (t) => (told.current.push(t), now.current.onChange(t)), onRun: () => now.current.onRun(), range: () => now.current.range });
 				setReady(true);
 				if (focused) editor.current.focus();
 			},
@@ -39,7 +41,14 @@ export function QueryEditor(props: QueryEditorProps) {
 			editor.current = null;
 		};
 	}, []);
-	useEffect(() => editor.current?.set(props.value), [props.value, ready]);
+	useEffect(() => {
+		const at = told.current.lastIndexOf(props.value);
+		if (at !== -1) told.current.splice(0, at + 1);
+		else {
+			told.current = [];
+			editor.current?.set(props.value);
+		}
+	}, [props.value, ready]);
 	useEffect(() => editor.current?.error(props.error), [props.error?.offset, props.error?.message, ready]);
 
 	return (

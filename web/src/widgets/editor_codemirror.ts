@@ -4,7 +4,7 @@ import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, s
 import { defaultKeymap, history, historyKeymap, insertNewline } from '@codemirror/commands';
 import { HighlightStyle, LRLanguage, bracketMatching, syntaxHighlighting } from '@codemirror/language';
 import { setDiagnostics } from '@codemirror/lint';
-import { EditorState, Prec } from '@codemirror/state';
+import { Annotation, EditorState, Prec } from '@codemirror/state';
 import { EditorView, keymap, placeholder } from '@codemirror/view';
 import { parser } from '@grafana/lezer-logql';
 import { tags } from '@lezer/highlight';
@@ -25,6 +25,9 @@ export interface Editor {
 	focus: () => void;
 	destroy: () => void;
 }
+
+/* A change that comes from the page is not told to it again. */
+const fromPage = Annotation.define<boolean>();
 
 const colours = HighlightStyle.define([
 	{ tag: tags.string, color: 'var(--level-info)' },
@@ -89,14 +92,14 @@ export function mount(host: HTMLElement, text: string, h: EditorHandlers): Edito
 				EditorView.lineWrapping,
 				EditorView.contentAttributes.of({ 'aria-label': 'Query in LogQL' }),
 				placeholder('{service_name="…"} |= "text" | json | status >= 500'),
-				EditorView.updateListener.of((u) => u.docChanged && h.onChange(u.state.doc.toString())),
+				EditorView.updateListener.of((u) => u.docChanged && !u.transactions.some((t) => t.annotation(fromPage)) && h.onChange(u.state.doc.toString())),
 				look,
 			],
 		}),
 	});
 	return {
 		set: (t) => {
-			if (t !== view.state.doc.toString()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: t } });
+			if (t !== view.state.doc.toString()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: t }, annotations: fromPage.of(true) });
 		},
 		error: (at) => {
 			const n = view.state.doc.length;
