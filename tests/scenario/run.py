@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
 
-MODULES = ["pushes", "auth", "otlp", "durability", "traces", "faults", "deletes", "operation", "patterns", "histograms", "bad_input", "tls", "otlp_grpc", "tail", "load", "bench_small", "rules", "ruler", "fields"]
+MODULES = ["pushes", "auth", "otlp", "durability", "traces", "faults", "deletes", "operation", "patterns", "histograms", "bad_input", "tls", "otlp_grpc", "tail", "load", "bench_small", "rules", "ruler", "fields", "pages"]
 
 
 def collect(patterns):

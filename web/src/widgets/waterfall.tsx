@@ -90,7 +90,7 @@ export function Waterfall(p: WaterfallProps) {
 							</span>
 							<button class="waterfall-track" aria-label={`${visible(s.service)} ${visible(s.name)} ${formatDuration(s.end - s.start)}`} onClick={() => p.onSpan(s)}>
 								<span class={`waterfall-bar ${serviceColour(trace, s.service)}${s.error ? ' error' : ''}`} style={{ left: `${left * 100}%`, width: `${Math.max(0.3, (right - left) * 100)}%` }} />
-								<span class="waterfall-length" style={left > 0.7 ? { right: `${(1 - left) * 100}%` } : { left: `${Math.min(right * 100, 88)}%` }}>
+								<span class={right > 0.85 && left <= 0.15 ? 'waterfall-length inside' : 'waterfall-length'} style={right <= 0.85 ? { left: `${right * 100}%` } : left > 0.15 ? { right: `${(1 - left) * 100}%` } : { left: `${left * 100}%` }}>
 									{formatDuration(s.end - s.start)}
 								</span>
 							</button>

@@ -1,0 +1,138 @@
+"""What the page reads lines with: entries by cursor, what surrounds a line, queries in work; and the page itself."""
+import gzip
+import threading
+
+from harness import NS, check, check_eq, now_ns, wait_for
+
+
+def ask(d, path, want=200, **params):
+    answer = d.get(path, **params)
+    check_eq(answer.status, want, "%s: %r" % (path, answer))
+    return answer.json() if want == 200 else answer.text
+
+
+def fill(d, t):
+    """900 lines in three streams; a third of them share one nanosecond."""
+    for s in range(3):
+        d.push({"app": "a%d" % s, "level": "info" if s else "error"},
+               [(t + (k * NS // 100 if k % 3 else 0), "line %d of %d" % (k, s), {"user": "u%d" % (k % 5)}) for k in range(300)])
+
+
+def all_pages(d, t, limit, **more):
+    found, cursor, n = [], None, 0
+    while True:
+        page = ask(d, "/api/v1/entries", query='{app=~"a."}', start=t - NS, end=t + 10 * NS, limit=limit, cursor=cursor, **more)
+        check(len(page["entries"]) <= limit, "a page is not longer than asked")
+        for e in page["entries"]:
+            found.append((int(e["ts"]), e["line"], page["streams"][e["stream"]]["app"], e["id"]))
+        cursor, n = page["next"], n + 1
+        if cursor is None:
+            return found
+        check(n < 1000, "the pages end")
+
+
+def check_pages(d, t, when):
+    want = sorted((ts, line, labels["app"]) for ts, line, labels in d.entries('{app=~"a."}', t - NS, t + 10 * NS))
+    check_eq(len(want), 900, "lines " + when)
+    ids = {}
+    for direction in ("forward", "backward"):
+        for limit in (7, 100, 2000):
+            found = all_pages(d, t, limit, direction=direction)
+            what = "%s by %d %s" % (direction, limit, when)
+            check_eq(sorted(e[:3] for e in found), want, what)
+            times = [e[0] for e in found]
+            check_eq(times, sorted(times, reverse=direction == "backward"), "order " + what)
+            ids.update({e[3]: e[:3] for e in found})
+    check_eq(len(ids), 900, "an id for each line, the same in each direction, " + when)
+    return ids
+
+
+def scenario_entries_by_cursor(ctx):
+    d = ctx.daemon()
+    at = now_ns() - 3600 * NS
+    fill(d, at)
+    before = check_pages(d, at, "in memory")
+    d.flush()
+    check_eq(check_pages(d, at, "flushed"), before, "ids after a flush")
+    d.restart()
+    check_eq(check_pages(d, at, "after a restart"), before, "ids after a restart")
+    for bad in ("x", "1-2-3", "%d-%016x-1" % (at + 100 * NS, 1), "99999999999999999999-0000000000000000-1"):
+        ask(d, "/api/v1/entries", 400, query='{app=~"a."}', start=at - NS, end=at + 10 * NS, cursor=bad)
+    ask(d, "/api/v1/entries", 400, query='rate({app="a0"}[1m])', start=at, end=at + NS)
+
+
+def scenario_context_of_a_line(ctx):
+    d = ctx.daemon()
+    at = now_ns() - 3600 * NS
+    fill(d, at)
+    page = ask(d, "/api/v1/entries", query='{app="a1"} |= "line 151 "', start=at - NS, end=at + 10 * NS)
+    entry = page["entries"][0]
+    around = ask(d, "/api/v1/context", stream='{app="a1", level="info"}', ts=entry["ts"], id=entry["id"], before=5, after=5)
+    check(around["query"].startswith('{app="a1"'), "the source, without its level", around["query"])
+    check("level" not in around["query"], "no level", around["query"])
+    check_eq(around["entries"][around["anchor"]]["id"], entry["id"], "the anchor")
+    check_eq(len(around["entries"]), 11, "lines around")
+    times = [int(e["ts"]) for e in around["entries"]]
+    check_eq(times, sorted(times), "ascending")
+    older = ask(d, "/api/v1/entries", query=around["query"], start=around["start"], end=entry["ts"], direction="backward",
+                cursor=around["older"], limit=3)
+    check(all(int(e["ts"]) < times[0] for e in older["entries"]) and len(older["entries"]) == 3, "older lines go on")
+    everywhere = ask(d, "/api/v1/context", stream='{app="a1"}', ts=entry["ts"], id=entry["id"], scope="all", before=50, after=50)
+    check_eq({s["app"] for s in everywhere["streams"]}, {"a0", "a1", "a2"}, "all services")
+    ask(d, "/api/v1/context", 400, stream='{app="a1"}', ts="x")
+    ask(d, "/api/v1/context", 400, stream='{app=', ts=entry["ts"])
+    ask(d, "/api/v1/context", 400, stream='{app="a1"}', ts=entry["ts"], scope="galaxy")
+
+
+def scenario_running_queries(ctx):
+    d = ctx.daemon({"query_threads": "1"})
+    at = now_ns() - 3600 * NS
+    for i in range(20):
+        d.push({"app": "slow"}, [(at + (i * 3000 + k) * 1000, "word%d " % k * 40) for k in range(3000)])
+    slow = 'sum by (m) (count_over_time({app="slow"} | regexp `(?P<m>(w.*d\\d+ ){5,})` | line_format `{{ repeat 50 __line__ }}` |~ `x.*y.*z` [1h]))'.replace("__line__", "(.m)")
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(d.get("/loki/api/v1/query_range", query=slow, start=at - NS, end=now_ns(), step="1s")))
+               for _ in range(4)]
+    for th in threads:
+        th.start()
+    listed = []
+
+    def seen():
+        listed[:] = ask(d, "/api/v1/queries")["queries"]
+        return len(listed) > 0 or len(answers) == len(threads)
+
+    wait_for(seen, 10, "a query in work")
+    for q in listed:
+        check_eq((q["tenant"], q["path"], q["query"]), ("fake", "/loki/api/v1/query_range", slow), "what is listed")
+        check(d.request("DELETE", "/api/v1/queries/" + q["id"]).status in (204, 404), "cancel")
+    for th in threads:
+        th.join()
+    wait_for(lambda: ask(d, "/api/v1/queries")["queries"] == [], 10, "the list to be empty")
+    check_eq(d.request("DELETE", "/api/v1/queries/999999").status, 404, "no such query")
+    check_eq(d.request("DELETE", "/api/v1/queries/x").status, 404, "no id")
+    check_eq(d.request("DELETE", "/api/v1/queries/1", headers={"Origin": "http://evil.example"}).status, 403, "another site")
+
+
+def scenario_the_page_itself(ctx):
+    d = ctx.daemon()
+    page = d.get("/ui/")
+    if page.status == 404:
+        check("without its web page" in page.text, "what is said without the page", page.text)
+        return
+    check_eq(page.status, 200, "the page")
+    policy = page.headers["Content-Security-Policy"]
+    check("default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy, "policy", policy)
+    check_eq(page.headers["Cache-Control"], "no-cache", "the page is asked for each time")
+    script = page.text.split('<script type="module" src="')[1].split('"')[0]
+    plain = d.get(script)
+    check(plain.headers.get("Content-Encoding") is None and plain.status == 200, "for those without gzip")
+    small = d.request("GET", script, headers={"Accept-Encoding": "gzip"})
+    check_eq(gzip.decompress(small.body), plain.body, "the same file")
+    check("immutable" in small.headers["Cache-Control"], "kept for ever")
+    again = d.request("GET", script, headers={"If-None-Match": '"x", ' + small.headers["ETag"]})
+    check_eq((again.status, again.body), (304, b""), "not sent again")
+    for path in ("/ui/live", "/ui/trace/4bf92f3577b34da6a3ce929d0e0e4736", "/ui/status"):
+        check_eq(d.get(path).body, page.body, path)
+    check_eq(d.get("/ui/assets/none.js").status, 404, "an unknown file")
+    check_eq(d.request("GET", "/", headers={"Accept": "text/html"}).headers["Location"], "/ui/", "a browser at /")
+    check_eq(d.get("/").status, 404, "anyone else at /")
