@@ -81,12 +81,12 @@ static const struct route routes[] = {
 	{ "POST",     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", grpc_otlp_metrics, GRPC },
 	{ "POST",     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",     grpc_otlp_traces,  GRPC },
 
-	{ "GET",      "/",                                          assets_root,           ROUTE_OPEN | ROLE_ANY },
-	{ "GET",      "/ui",                                        assets_root,           ROUTE_OPEN | ROLE_ANY },
-	{ "GET",      "/ui/",                                       assets_page,           ROUTE_OPEN | ROLE_ANY },
-	{ "GET",      "/ui/:page",                                  assets_page,           ROUTE_OPEN | ROLE_ANY },
-	{ "GET",      "/ui/trace/:id",                              assets_page,           ROUTE_OPEN | ROLE_ANY },
-	{ "GET",      "/ui/assets/:name",                           assets_file,           ROUTE_OPEN | ROLE_ANY },
+	{ "GET",      "/",                                          assets_root,           ROUTE_OPEN },
+	{ "GET",      "/ui",                                        assets_root,           ROUTE_OPEN },
+	{ "GET",      "/ui/",                                       assets_page,           ROUTE_OPEN },
+	{ "GET",      "/ui/:page",                                  assets_page,           ROUTE_OPEN },
+	{ "GET",      "/ui/trace/:id",                              assets_page,           ROUTE_OPEN },
+	{ "GET",      "/ui/assets/:name",                           assets_file,           ROUTE_OPEN },
 
 	{ "GET",      "/ready",                                     admin_ready,           ROUTE_OPEN },
 	{ "GET",      "/loki/api/v1/status/buildinfo",              admin_buildinfo,       ROLE_ANY },

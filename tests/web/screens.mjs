@@ -316,7 +316,7 @@ export async function million({ open }) {
 	};
 	await scroll(50);
 	const before = await used();
-	await scroll(1500);
+	await scroll(1000);
 	const after = await used();
 	const lines = await page.locator('.explore-summary').innerText();
 	console.log(`heap ${before} -> ${after}, ${lines.replace(/\s+/g, ' ')}`);
