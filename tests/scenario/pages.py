@@ -102,6 +102,7 @@ def scenario_running_queries(ctx):
         return len(listed) > 0 or len(answers) == len(threads)
 
     wait_for(seen, 10, "a query in work")
+    check(len(listed) > 0, "a query was seen at work")
     for q in listed:
         check_eq((q["tenant"], q["path"], q["query"]), ("fake", "/loki/api/v1/query_range", slow), "what is listed")
         check(d.request("DELETE", "/api/v1/queries/" + q["id"]).status in (204, 404), "cancel")
