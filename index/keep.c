@@ -39,7 +39,7 @@ static void keep_reserve(struct store *s, bool want)
 	free(path);
 }
 
-void keep_disk(struct store *s)
+static void look_at_disk(struct store *s)
 {
 	struct statvfs v;
 	char why[256];
@@ -65,6 +65,13 @@ void keep_disk(struct store *s)
 			log_info("disk space is back, writes accepted again", KVI("free", free_bytes));
 	}
 	keep_reserve(s, !low);
+}
+
+void keep_disk(struct store *s)
+{
+	pthread_mutex_lock(&s->disk_lock);
+	look_at_disk(s);
+	pthread_mutex_unlock(&s->disk_lock);
 }
 
 /* ---- merging and closing days --------------------------------------------------------------------------------- */

@@ -618,6 +618,7 @@ static void run_jobs(struct store *s, struct append_job *jobs)
 		store_set_wal_state(s, true, err.msg);
 		err.code = ERR_UNAVAILABLE;
 		fail_jobs(s, jobs, &err);
+		keep_disk(s);
 		heal_wal(s);
 		return;
 	}
@@ -859,6 +860,7 @@ static void *flusher_main(void *arg)
 			drop_log(s, h->wal_last);
 		else
 			log_error("flush failed; it will be tried again", KV("error", err.msg));
+		keep_disk(s); /* at the pace of what is written: the keeper looks once a second only */
 		pthread_mutex_lock(&s->flush_lock);
 		if (rc == 0) {
 			pthread_rwlock_wrlock(&s->heads_lock);
@@ -1006,6 +1008,7 @@ static struct store *store_new(const struct store_options *o)
 	pthread_mutex_init(&s->streams_lock, NULL);
 	pthread_mutex_init(&s->keeper_lock, NULL);
 	clock_cond_init(&s->keeper_more);
+	pthread_mutex_init(&s->disk_lock, NULL);
 	pthread_mutex_init(&s->state_lock, NULL);
 	tombstones_init(&s->tombstones, s->dir, s->o.erase);
 	make_metrics(s);
@@ -1050,6 +1053,7 @@ static void store_destroy(struct store *s)
 	pthread_mutex_destroy(&s->streams_lock);
 	pthread_mutex_destroy(&s->keeper_lock);
 	pthread_cond_destroy(&s->keeper_more);
+	pthread_mutex_destroy(&s->disk_lock);
 	pthread_mutex_destroy(&s->state_lock);
 	tombstones_fini(&s->tombstones);
 	cache_free(s->index_cache);

@@ -110,6 +110,7 @@ struct store {
 	pthread_t keeper;
 	int64_t wall_minus_mono_ns, retention_blocked_until_mono_ns;
 
+	pthread_mutex_t disk_lock;  /* of keep_disk; taken before state_lock */
 	pthread_mutex_t state_lock; /* the texts below */
 	_Atomic bool wal_failed, disk_low;
 	char wal_why[256], disk_why[256];
@@ -160,7 +161,7 @@ void keep_look_at_clock(struct store *s); /* at the start */
 /* purge.c */
 int keep_deletes(struct store *s, bool eager, struct err *err);
 /* keep.c */
-void keep_disk(struct store *s);
+void keep_disk(struct store *s); /* looks whether there is space left; any thread that just wrote or failed to */
 void *keep_main(void *arg);
 bool keep_must_stop(struct store *s);
 int keep_blooms(struct store *s, bool eager, struct err *err);
