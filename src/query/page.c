@@ -77,7 +77,8 @@ static void flatten(struct page *p)
 
 	for (size_t i = 0; i < p->result.n_streams; i++)
 		n += p->result.stream[i].n;
-	p->stream = arena_array(a, struct labels, p->result.n_streams);
+	/* Labels of a stream and metadata of another may add up to the same: a result stream can hold several. */
+	p->stream = arena_array(a, struct labels, n);
 	p->entry = arena_array(a, struct page_entry, n);
 	p->n = n;
 	map_init(&t.by_labels);

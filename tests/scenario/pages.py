@@ -61,6 +61,25 @@ def scenario_entries_by_cursor(ctx):
     ask(d, "/api/v1/entries", 400, query='rate({app="a0"}[1m])', start=at, end=at + NS)
 
 
+def scenario_same_labels_from_elsewhere(ctx):
+    """Streams that are told apart only by what is a label and what is metadata."""
+    d = ctx.daemon()
+    at = now_ns() - 3600 * NS
+    names = ["p", "q", "r", "s", "t"]
+    for bits in range(1 << len(names)):
+        labels = {n: "1" for i, n in enumerate(names) if bits >> i & 1}
+        metadata = {n: "1" for n in names if n not in labels}
+        d.push({"app": "m", **labels}, [(at + bits, "line %d" % bits, metadata)])
+    for when in ("in memory", "flushed"):
+        page = ask(d, "/api/v1/entries", query='{app="m"}', start=at - NS, end=at + NS, direction="forward")
+        check_eq(len(page["streams"]), 1 << len(names), "streams " + when)
+        for bits, e in enumerate(page["entries"]):
+            labels = page["streams"][e["stream"]]
+            check_eq({n for n in names if n in labels}, {n for i, n in enumerate(names) if bits >> i & 1}, "labels " + when)
+            check_eq({n for n in names if n in e["metadata"]}, {n for n in names if n not in labels}, "metadata " + when)
+        d.flush()
+
+
 def scenario_context_of_a_line(ctx):
     d = ctx.daemon()
     at = now_ns() - 3600 * NS
