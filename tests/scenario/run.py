@@ -72,12 +72,19 @@ def main():
     if not os.access(harness.spoord_path(), os.X_OK):
         sys.exit("no spoord in %s: set SPOOR_BINDIR" % harness.BINDIR)
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
+    failures = []
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         jobs = [pool.submit(run_one, full, function, args.long) for full, function in scenarios]
         for job in concurrent.futures.as_completed(jobs):
             full, verdict, text, seconds = job.result()
             counts[verdict] += 1
-            print("%-4s %-44s %6.1f s%s" % (verdict, full, seconds, "  " + text if text else ""), flush=True)
+            line = "%-4s %-44s %6.1f s%s" % (verdict, full, seconds, "  " + text if text else "")
+            print(line, flush=True)
+            if verdict == "FAIL":
+                failures.append(line)
+    # Once more where a reader of the log's end finds them.
+    for line in failures:
+        print(line)
     tail = ", %d skipped" % counts["skip"] if counts["skip"] else ""
     print("%d passed, %d failed%s" % (counts["ok"], counts["FAIL"], tail))
     return 1 if counts["FAIL"] else 0
