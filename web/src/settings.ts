@@ -12,7 +12,6 @@ function stored<T extends string>(name: string, def: T, valid: readonly T[]) {
 export const theme = stored<'auto' | 'light' | 'dark'>('theme', 'auto', ['auto', 'light', 'dark']);
 export const zone = stored<Zone>('zone', 'local', ['local', 'utc']);
 export const wrap = stored<'on' | 'off'>('wrap', 'off', ['on', 'off']);
-export const density = stored<'normal' | 'compact'>('density', 'normal', ['normal', 'compact']);
 
 effect(() => {
 	if (theme.value === 'auto') delete document.documentElement.dataset.theme;

@@ -40,10 +40,6 @@ export function parseTime(text: string, now: bigint): bigint | null {
 	return Number.isNaN(ms) ? null : BigInt(ms) * MS + BigInt((m[3] ?? '').padEnd(9, '0') || '0');
 }
 
-export function isRelative(spec: TimeSpec): boolean {
-	return spec.from.startsWith('now') || spec.to.startsWith('now');
-}
-
 /** The range that a spec means now; the end is exclusive. null: a text that is no time, or an empty range. */
 export function resolve(spec: TimeSpec, now: bigint): Range | null {
 	const from = parseTime(spec.from, now);
@@ -95,12 +91,12 @@ export function formatDuration(ns: bigint): string {
 	return two(ns / DAY, 'd', (ns % DAY) / HOUR, 'h');
 }
 
-/** LogQL's duration, exact: 1h30m, 250ms. */
+/** LogQL's duration in whole milliseconds, the rest cut off: 1h30m, 250ms. */
 export function logqlDuration(ns: bigint): string {
-	if (ns <= 0n) return '0s';
+	if (ns < MS) return '0s';
 	let rest = ns;
 	let text = '';
-	for (const [unit, size] of [['h', HOUR], ['m', MINUTE], ['s', SECOND], ['ms', MS], ['us', 1000n], ['ns', 1n]] as const) {
+	for (const [unit, size] of [['h', HOUR], ['m', MINUTE], ['s', SECOND], ['ms', MS]] as const) {
 		if (rest >= size) text += `${rest / size}${unit}`;
 		rest %= size;
 	}
