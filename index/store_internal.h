@@ -161,7 +161,8 @@ void keep_look_at_clock(struct store *s); /* at the start */
 /* purge.c */
 int keep_deletes(struct store *s, bool eager, struct err *err);
 /* keep.c */
-void keep_disk(struct store *s); /* looks whether there is space left; any thread that just wrote or failed to */
+/* Looks whether there is space left; for any thread that just wrote, or failed to. */
+void keep_disk(struct store *s);
 void *keep_main(void *arg);
 bool keep_must_stop(struct store *s);
 int keep_blooms(struct store *s, bool eager, struct err *err);
