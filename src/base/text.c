@@ -4,6 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct slice utf8_cut(struct slice s, size_t max)
+{
+	size_t n = max;
+
+	if (s.n <= max)
+		return s;
+	while (n > 0 && max - n < 4 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+		n--;
+	return slice_of(s.p, ((unsigned char)s.p[n] & 0xc0) == 0x80 ? max : n);
+}
+
 size_t ascii_prefix(struct slice s)
 {
 	size_t i = 0;

@@ -8,7 +8,9 @@
 uint32_t utf8_decode(struct slice s, size_t *n);
 size_t utf8_encode(char out[4], uint32_t rune); /* surrogates and > U+10FFFF become U+FFFD */
 bool utf8_valid(struct slice s);
-size_t utf8_count(struct slice s);   /* runes; each invalid byte counts as one */
+size_t utf8_count(struct slice s); /* runes; each invalid byte counts as one */
+/* The first max bytes at most, cut between characters where it is UTF-8. */
+struct slice utf8_cut(struct slice s, size_t max);
 size_t ascii_prefix(struct slice s); /* bytes before the first one >= 0x80, fast */
 
 void text_go_quote(struct buf *b, struct slice s); /* strconv.Quote */

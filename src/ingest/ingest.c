@@ -2,6 +2,7 @@
 #include "ingest/correlate.h"
 #include "ingest/ingest_metrics.h"
 #include "ingest/limit.h"
+#include "ingest/refusals.h"
 #include "base/clock.h"
 #include "index/store.h"
 
@@ -26,6 +27,7 @@ struct ingest {
 	struct ingest_options o;
 	struct rate *rate;
 	struct ingest_metrics *metrics;
+	struct refusals *refusals;
 	pthread_mutex_t lock; /* guards idle, n_idle */
 	struct scratch *idle;
 	size_t n_idle;
@@ -38,6 +40,7 @@ struct waiting {
 	void *arg;
 	int status; /* if the store has nothing to say: 204, 400, 429 */
 	int64_t appended_ns;
+	uint64_t n_entries; /* given to the store */
 	struct slice tenant, text;
 	void *seen[INGEST_MAX_OBSERVERS];
 	char bytes[]; /* tenant, text */
@@ -115,6 +118,7 @@ struct ingest *ingest_new(const struct ingest_options *o)
 	in->o = *o;
 	in->rate = rate_new();
 	in->metrics = ingest_metrics_new();
+	in->refusals = refusals_new();
 	pthread_mutex_init(&in->lock, NULL);
 	return in;
 }
@@ -129,6 +133,7 @@ void ingest_free(struct ingest *in)
 	}
 	rate_free(in->rate);
 	ingest_metrics_free(in->metrics);
+	refusals_free(in->refusals);
 	pthread_mutex_destroy(&in->lock);
 	free(in);
 }
@@ -163,6 +168,19 @@ static void observers_done(struct ingest *in, void **seen, bool stored)
 			in->o.observers[i].done(in->o.observers[i].arg, seen[i], stored);
 }
 
+/* The store took none of it, or not all. */
+static void note_not_stored(const struct waiting *w, const struct err *err, size_t n_refused)
+{
+	bool streams = err->code == ERR_LIMITED;
+	struct refusal sample = { .time_ns = clock_now_ns(),
+				  .status = err_http_status(err->code),
+				  .text = slice_cstr(err->msg) };
+
+	refusals_add(w->in->refusals, w->tenant,
+		     streams ? discard_reason_name(DISCARD_STREAM_LIMIT) : "not_stored",
+		     streams ? n_refused : w->n_entries, &sample);
+}
+
 static void on_stored(void *arg, const struct err *err, size_t n_refused)
 {
 	struct waiting *w = arg;
@@ -171,6 +189,8 @@ static void on_stored(void *arg, const struct err *err, size_t n_refused)
 	observers_done(w->in, w->seen, err->code == ERR_NONE || err->code == ERR_LIMITED);
 	if (n_refused > 0)
 		ingest_metrics_discard(w->in->metrics, w->tenant, DISCARD_STREAM_LIMIT, n_refused, 0);
+	if (err->code != ERR_NONE)
+		note_not_stored(w, err, n_refused);
 	/* What may succeed later outweighs what never will: a sender throws away what gets a 400. */
 	if (err->code == ERR_NONE)
 		answer(w->in, w->done, w->arg, w->status, w->text);
@@ -180,11 +200,11 @@ static void on_stored(void *arg, const struct err *err, size_t n_refused)
 }
 
 static struct waiting *waiting_new(struct ingest *in, ingest_done_fn done, void *arg, int status,
-				   struct slice tenant, struct slice text)
+				   struct slice tenant, uint64_t n_entries, struct slice text)
 {
 	struct waiting *w = xmalloc(sizeof(*w) + tenant.n + text.n);
 
-	*w = (struct waiting){ .in = in, .done = done, .arg = arg, .status = status };
+	*w = (struct waiting){ .in = in, .done = done, .arg = arg, .status = status, .n_entries = n_entries };
 	memcpy(w->bytes, tenant.p, tenant.n);
 	if (text.n > 0)
 		memcpy(w->bytes + tenant.n, text.p, text.n);
@@ -245,6 +265,40 @@ static int check(struct ingest *in, const struct limits *l, struct scratch *s, s
 	return 400;
 }
 
+static void note_unread(struct ingest *in, struct slice tenant, const struct err *err)
+{
+	struct refusal sample = { .time_ns = clock_now_ns(),
+				  .status = err_http_status(err->code),
+				  .text = slice_cstr(err->msg) };
+
+	refusals_add(in->refusals, tenant, "invalid_body", 0, &sample);
+}
+
+/* What validation and limits did not let pass. */
+static void note_refused(struct ingest *in, struct slice tenant, int status, const struct tally *t,
+			 struct slice text)
+{
+	struct buf labels;
+
+	buf_init(&labels);
+	for (size_t i = 0; i < DISCARD_N_REASONS; i++) {
+		struct refusal sample = { .time_ns = clock_now_ns(), .status = status, .text = text };
+
+		if (t->discarded_entries[i] == 0)
+			continue;
+		if (t->sample[i].entry != NULL) {
+			buf_reset(&labels);
+			labels_format(&labels, t->sample[i].stream->labels);
+			sample.labels = buf_slice(&labels);
+			sample.line = t->sample[i].entry->line;
+			sample.line_bytes = sample.line.n;
+		}
+		refusals_add(in->refusals, tenant, discard_reason_name((enum discard_reason)i),
+			     t->discarded_entries[i], &sample);
+	}
+	buf_fini(&labels);
+}
+
 static void set_counts(struct ingest_counts *c, const struct tally *t)
 {
 	c->accepted = t->n_entries;
@@ -272,6 +326,7 @@ void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done
 
 	in->o.limits(in->o.arg, rq->tenant, &l);
 	if (decode(in, rq, &l, s, &format, &err) == -1) {
+		note_unread(in, rq->tenant, &err);
 		answer(in, done, arg, err_http_status(err.code), slice_cstr(err.msg));
 		goto out;
 	}
@@ -281,18 +336,25 @@ void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done
 		set_counts(rq->counts, &t);
 	at = lap(in, PHASE_VALIDATE, at);
 	ingest_metrics_push(in->metrics, rq->tenant, format, &t, rq->body.n);
+	if (status != 204)
+		note_refused(in, rq->tenant, status, &t, buf_slice(&s->text));
 	if (t.n_entries == 0) {
 		answer(in, done, arg, status, buf_slice(&s->text));
 		goto out;
 	}
 	correlate_batch(&s->correlator, in->o.keys, &s->batch);
 	lap(in, PHASE_CORRELATE, at);
-	struct waiting *w = waiting_new(in, done, arg, status, rq->tenant, buf_slice(&s->text));
+	struct waiting *w = waiting_new(in, done, arg, status, rq->tenant, t.n_entries, buf_slice(&s->text));
 	store_admit(in->o.store, &s->batch);
 	observers_before(in, &s->batch, w->seen);
 	store_append(in->o.store, &s->batch, on_stored, w);
 out:
 	scratch_give(in, s);
+}
+
+struct refusals *ingest_refusals(struct ingest *in)
+{
+	return in->refusals;
 }
 
 int ingest_otlp_discard(struct ingest *in, const struct ingest_request *rq, enum otlp_signal signal,

@@ -15,6 +15,7 @@
 
 struct batch;
 struct store;
+struct refusals;
 struct trace_keys;
 struct ingest;
 
@@ -71,6 +72,9 @@ void ingest_free(struct ingest *in); /* no push may be under way; NULL is fine *
 /* Calls done exactly once: before it returns, or later on the store's writer thread. The request and its body
  * are not used after it has returned. */
 void ingest_push(struct ingest *in, const struct ingest_request *rq, ingest_done_fn done, void *arg);
+
+/* What was refused of late; lives as long as in. */
+struct refusals *ingest_refusals(struct ingest *in);
 
 /* A request with OTLP metrics or traces (kind PUSH_OTLP): nothing of it is kept. Counts it in the metrics; *n: data points
  * or spans, *json: it came as JSON and wants an answer in JSON. */

@@ -9,6 +9,18 @@ static bool is_kept(const struct batch_stream *s, const struct batch_entry *e)
 	return !s->rejected && !e->rejected;
 }
 
+static struct tally_sample first_kept(const struct batch *b)
+{
+	for (size_t i = 0; i < b->streams.n; i++) {
+		const struct batch_stream *s = &b->streams.v[i];
+
+		for (size_t j = 0; j < s->n; j++)
+			if (is_kept(s, &b->entries.v[s->first + j]))
+				return (struct tally_sample){ s, &b->entries.v[s->first + j] };
+	}
+	return (struct tally_sample){ NULL, NULL };
+}
+
 bool limit_blocked(const struct batch *b, const struct limits *l, int64_t now_ns, struct tally *t,
 		   struct buf *text)
 {
@@ -23,6 +35,7 @@ bool limit_blocked(const struct batch *b, const struct limits *l, int64_t now_ns
 	t->discarded_entries[DISCARD_BLOCKED] += b->entries.n;
 	for (size_t i = 0; i < b->entries.n; i++)
 		t->discarded_bytes[DISCARD_BLOCKED] += entry_bytes(&b->entries.v[i]);
+	t->sample[DISCARD_BLOCKED] = first_kept(b);
 	return false;
 }
 
@@ -43,6 +56,7 @@ bool limit_tenant(struct rate *r, const struct batch *b, const struct limits *l,
 		   (unsigned long long)t->n_bytes);
 	t->discarded_entries[DISCARD_RATE_LIMITED] += t->n_entries;
 	t->discarded_bytes[DISCARD_RATE_LIMITED] += t->n_bytes;
+	t->sample[DISCARD_RATE_LIMITED] = first_kept(b);
 	t->n_entries = t->n_bytes = 0;
 	return false;
 }
@@ -117,8 +131,7 @@ static size_t limit_stream(struct rate *r, struct batch *b, struct batch_stream 
 		refused++;
 		t->n_entries--;
 		t->n_bytes -= bytes;
-		t->discarded_entries[DISCARD_STREAM_RATE]++;
-		t->discarded_bytes[DISCARD_STREAM_RATE] += bytes;
+		tally_discard(t, DISCARD_STREAM_RATE, s, e, bytes);
 	}
 	if (tell && refused > 0) {
 		buf_printf(text,

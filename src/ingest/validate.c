@@ -54,15 +54,10 @@ struct check {
 
 static void put_cut(struct buf *out, struct slice s)
 {
-	size_t n = s.n;
+	struct slice shown = utf8_cut(s, ECHO_BYTES);
 
-	if (n > ECHO_BYTES) {
-		n = ECHO_BYTES;
-		while (n > 0 && (s.p[n] & 0xc0) == 0x80)
-			n--;
-	}
-	text_terminal(out, slice_sub(s, 0, n));
-	if (n < s.n)
+	text_terminal(out, shown);
+	if (shown.n < s.n)
 		buf_puts(out, "...");
 }
 
@@ -141,16 +136,24 @@ uint64_t entry_bytes(const struct batch_entry *e)
 	return n;
 }
 
-static void discard(struct check *c, enum discard_reason why, const struct batch_entry *e)
+void tally_discard(struct tally *t, enum discard_reason why, const struct batch_stream *s,
+		   const struct batch_entry *e, uint64_t bytes)
 {
-	c->t->discarded_entries[why]++;
-	c->t->discarded_bytes[why] += entry_bytes(e);
+	if (t->discarded_entries[why]++ == 0)
+		t->sample[why] = (struct tally_sample){ s, e };
+	t->discarded_bytes[why] += bytes;
+}
+
+static void discard(struct check *c, enum discard_reason why, const struct batch_stream *s,
+		    const struct batch_entry *e)
+{
+	tally_discard(c->t, why, s, e, entry_bytes(e));
 }
 
 static bool refuse_stream(struct check *c, struct batch_stream *s, enum discard_reason why)
 {
 	for (size_t i = 0; i < s->n; i++)
-		discard(c, why, &c->b->entries.v[s->first + i]);
+		discard(c, why, s, &c->b->entries.v[s->first + i]);
 	s->rejected = true;
 	return false;
 }
@@ -396,14 +399,14 @@ static bool check_metadata(struct check *c, struct batch_stream *s, struct batch
 			 "' includes structured metadata, but this feature is disallowed. Please see "
 			 "`limits_config.allow_structured_metadata` or contact your Loki administrator to "
 			 "enable it");
-		discard(c, DISCARD_META_DISALLOWED, e);
+		discard(c, DISCARD_META_DISALLOWED, s, e);
 	} else if (l->max_structured_metadata_size > 0 && bytes > l->max_structured_metadata_size) {
 		complain(c, s, "stream '",
 			 "' has structured metadata too large: '%llu' bytes, limit: '%llu' bytes. Please see "
 			 "`limits_config.max_structured_metadata_size` or contact your Loki administrator to "
 			 "increase it",
 			 (unsigned long long)bytes, (unsigned long long)l->max_structured_metadata_size);
-		discard(c, DISCARD_META_TOO_LARGE, e);
+		discard(c, DISCARD_META_TOO_LARGE, s, e);
 	} else if (l->max_structured_metadata_entries_count > 0 &&
 		   e->n_meta > l->max_structured_metadata_entries_count) {
 		complain(c, s, "stream '",
@@ -412,9 +415,9 @@ static bool check_metadata(struct check *c, struct batch_stream *s, struct batch
 			 "administrator to "
 			 "increase it",
 			 e->n_meta, (unsigned long long)l->max_structured_metadata_entries_count);
-		discard(c, DISCARD_META_TOO_MANY, e);
+		discard(c, DISCARD_META_TOO_MANY, s, e);
 	} else if (!sanitise_metadata(c, s, e)) {
-		discard(c, DISCARD_META_NAME, e);
+		discard(c, DISCARD_META_NAME, s, e);
 	} else {
 		return true;
 	}
@@ -485,7 +488,7 @@ static bool refuse_time(struct check *c, struct batch_stream *s, const struct ba
 			 "' has timestamp too old: %.*s, oldest acceptable timestamp is: %.*s",
 			 SLICE_ARG(buf_slice(&when)), SLICE_ARG(buf_slice(&limit)));
 	}
-	discard(c, why, e);
+	discard(c, why, s, e);
 	buf_fini(&when);
 	buf_fini(&limit);
 	return false;
@@ -498,7 +501,7 @@ static bool refuse_line(struct check *c, struct batch_stream *s, const struct ba
 	snprintf(before, sizeof(before), "max entry size '%llu' bytes exceeded for stream '",
 		 (unsigned long long)c->l->max_line_size);
 	complain(c, s, before, "' while adding an entry with length '%zu' bytes", e->line.n);
-	discard(c, DISCARD_LINE_TOO_LONG, e);
+	discard(c, DISCARD_LINE_TOO_LONG, s, e);
 	return false;
 }
 

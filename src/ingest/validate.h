@@ -33,16 +33,26 @@ const char *discard_reason_name(enum discard_reason r); /* as Loki's metrics cal
 
 enum { TALLY_EXAMPLES = 10 };
 
+struct tally_sample {
+	const struct batch_stream *stream;
+	const struct batch_entry *entry;
+};
+
 /* What became of a push. Zero it first; texts live in the batch's arena. */
 struct tally {
 	uint64_t n_entries, n_bytes; /* accepted: bytes = lines + metadata as they came */
 	uint64_t discarded_entries[DISCARD_N_REASONS], discarded_bytes[DISCARD_N_REASONS];
+	struct tally_sample
+		sample[DISCARD_N_REASONS]; /* the first of those discarded; borrowed from the batch */
 	struct slice text[TALLY_EXAMPLES]; /* distinct */
 	size_t count[TALLY_EXAMPLES];
 	size_t n_texts;
 	size_t n_errors; /* all, those without an example included */
 };
 
+/* One entry that is not kept; bytes as the metrics count them. */
+void tally_discard(struct tally *t, enum discard_reason why, const struct batch_stream *s,
+		   const struct batch_entry *e, uint64_t bytes);
 void validate_batch(struct batch *b, const struct limits *l, int64_t now_ns, struct tally *t);
 /* One error: its text. Several: "2 errors like: …; 1 errors like: …", at most ten of them. Nothing if there
  * is none. */

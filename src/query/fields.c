@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/text.h"
 #include "logql/parse.h"
 
 enum { CHECK_EVERY = 64 };
@@ -93,20 +94,10 @@ static void note_type(struct field *f, struct slice value)
 	f->typed = true;
 }
 
-/* Where a value is cut: at most max bytes, between characters if it is UTF-8. */
-static size_t cut_at(struct slice v, size_t max)
-{
-	size_t n = max;
-
-	while (n > max - 4 && ((unsigned char)v.p[n] & 0xc0) == 0x80)
-		n--;
-	return ((unsigned char)v.p[n] & 0xc0) == 0x80 ? max : n;
-}
-
 /* NULL: there are too many. */
 static struct value *value_of(struct collector *k, struct field *f, struct slice text)
 {
-	size_t shown = text.n > FIELDS_VALUE_BYTES ? cut_at(text, FIELDS_VALUE_BYTES) : text.n;
+	size_t shown = utf8_cut(text, FIELDS_VALUE_BYTES).n;
 
 	if (shown < text.n) {
 		uint64_t hash = hash64(text);

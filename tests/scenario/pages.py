@@ -133,6 +133,30 @@ def scenario_running_queries(ctx):
     check_eq(d.request("DELETE", "/api/v1/queries/1", headers={"Origin": "http://evil.example"}).status, 403, "another site")
 
 
+def scenario_refusals(ctx):
+    d = ctx.daemon({"max_line_size": "1024", "reject_old_samples": "true"})
+    check_eq(ask(d, "/api/v1/refusals"), {"refusals": []}, "at first")
+    now = now_ns()
+    d.push({"app": "shop"}, [(now, "fine"), (now + 1, "y" * 3000)], want=400)
+    d.push({"app": "shop"}, [(now - 3 * 365 * 86400 * NS, "<b>old</b>")], want=400)
+    check_eq(d.push_body(b'{"streams": [').status, 400, "no JSON")
+    by_reason = {r["reason"]: r for r in ask(d, "/api/v1/refusals")["refusals"]}
+    check_eq(list(by_reason), ["invalid_body", "greater_than_max_sample_age", "line_too_long"], "reasons, the latest first")
+    r = by_reason["line_too_long"]
+    sample = r["samples"][0]
+    check_eq((r["entries"], r["pushes"], len(r["samples"])), (1, 1, 1), "counts")
+    check_eq((sample["status"], sample["lineBytes"], sample["line"]), (400, 3000, "y" * 512), "the sample")
+    check_eq(sample["stream"], '{app="shop", service_name="shop"}', "its stream")
+    check("max entry size" in sample["answer"], "the answer", sample["answer"])
+    check_eq(by_reason["greater_than_max_sample_age"]["samples"][0]["line"], "<b>old</b>", "another line")
+    check_eq(by_reason["invalid_body"]["entries"], 0, "nothing was read")
+    for i in range(5):
+        d.push({"app": "shop"}, [(now + i, "%d" % i + "y" * 3000)], want=400)
+    r = ask(d, "/api/v1/refusals")["refusals"][0]
+    check_eq((r["reason"], r["entries"], r["pushes"]), ("line_too_long", 6, 6), "the latest comes first")
+    check_eq([s["line"][0] for s in r["samples"]], ["4", "3", "2"], "the latest samples")
+
+
 def scenario_the_page_itself(ctx):
     d = ctx.daemon()
     page = d.get("/ui/")
