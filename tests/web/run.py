@@ -89,6 +89,8 @@ def hostile(d):
         '{"<b>k</b>":"<i>v</i>","__proto__":{"polluted":true}}',
     ]
     entries = [(now - i * NS, line, {"<u>name": "<u>value"} if i == 0 else {}) for i, line in enumerate(lines)]
+    too_long = "<img src=x onerror=\"window.hacked=1\">" + "y" * 3_000_000
+    check_eq(d.push_body(push_json([({"service_name": "hostile"}, [(now, too_long)])])).status, 400, "push of a line too long")
     check_eq(d.push_body(push_json([({"service_name": "hostile", "label": "<script>window.hacked=1</script>"}, entries)])).status, 204, "push of hostile lines")
 
 

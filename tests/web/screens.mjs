@@ -229,13 +229,19 @@ export async function streams({ open }) {
 	assert.ok(await dialog.getByRole('button', { name: 'Delete', exact: true }).isDisabled());
 }
 
-export async function status({ open }) {
+export async function status({ open, told }) {
 	const page = await open();
 	await page.goto('/ui/status');
 	await page.locator('.tile-value').first().waitFor();
 	await page.getByText('ready', { exact: true }).first().waitFor();
 	await page.getByText('max_line_size').first().waitFor();
 	await page.locator('tr', { hasText: 'max_line_size' }).getByText('command line').waitFor();
+	await page.locator('summary', { hasText: 'line too long' }).click();
+	const sample = page.locator('.refusal-sample').first();
+	await sample.getByText('max entry size').waitFor();
+	assert.match(await sample.innerText(), /<img src=x onerror=.*y…/s);
+	assert.equal(await sample.locator('img').count(), 0);
+	await page.screenshot({ path: join(told.shots, 'refusals.png') });
 }
 
 export async function hostile_lines_stay_data({ open }) {

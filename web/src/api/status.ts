@@ -29,6 +29,19 @@ export async function cancelQuery(id: string): Promise<void> {
 	await request(`/api/v1/queries/${encodeURIComponent(id)}`, {}, { method: 'DELETE' });
 }
 
+export interface Refusal {
+	reason: string;
+	entries: number;
+	pushes: number;
+	first: string; // ns
+	last: string;
+	samples: { time: string; status: number; answer: string; stream: string; line: string; lineBytes: number }[];
+}
+
+export async function fetchRefusals(abort: AbortSignal): Promise<Refusal[]> {
+	return (await getJson<{ refusals: Refusal[] }>('/api/v1/refusals', {}, abort)).refusals;
+}
+
 export interface Setting {
 	section: string;
 	name: string;

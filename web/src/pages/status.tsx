@@ -2,11 +2,12 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { errorText, isAbort } from '../api/client';
-import { cancelQuery, fetchAlerts, fetchConfig, fetchHealth, fetchMetrics, fetchQueries, type Alert, type RunningQuery, type Setting } from '../api/status';
+import { cancelQuery, fetchAlerts, fetchConfig, fetchHealth, fetchMetrics, fetchQueries, fetchRefusals, type Alert, type Refusal, type RunningQuery, type Setting } from '../api/status';
 import { formatBytes, formatCount, formatPercent } from '../model/format';
 import { quantile, total, type Sample } from '../model/prometheus';
 import { visible } from '../model/text';
-import { SECOND, formatDuration } from '../model/time';
+import { SECOND, formatDuration, formatTime } from '../model/time';
+import { zone } from '../settings';
 import { SendLogs } from '../widgets/send_logs';
 import { Sparkline } from '../widgets/sparkline';
 import { toast } from '../widgets/toast';
@@ -48,6 +49,7 @@ interface Seen {
 	points: Point[];
 	health: { ready: boolean; lines: string[] } | null;
 	queries: RunningQuery[] | null;
+	refusals: Refusal[];
 	alerts: Alert[];
 	error: string | null;
 }
@@ -55,7 +57,7 @@ interface Seen {
 function useStatus(): Seen & { refresh: () => void } {
 	const points = useRef<Point[]>([]);
 	const ask = useRef(() => {});
-	const [seen, setSeen] = useState<Seen>({ metrics: [], points: [], health: null, queries: null, alerts: [], error: null });
+	const [seen, setSeen] = useState<Seen>({ metrics: [], points: [], health: null, queries: null, refusals: [], alerts: [], error: null });
 
 	useEffect(() => {
 		const abort = new AbortController();
@@ -66,10 +68,16 @@ function useStatus(): Seen & { refresh: () => void } {
 			});
 		ask.current = async () => {
 			const errors: string[] = [];
-			const [metrics, health, queries, alerts] = await Promise.all([part(fetchMetrics(abort.signal), errors), part(fetchHealth(abort.signal), errors), part(fetchQueries(abort.signal), errors), part(fetchAlerts(abort.signal), errors)]);
+			const [metrics, health, queries, refusals, alerts] = await Promise.all([
+				part(fetchMetrics(abort.signal), errors),
+				part(fetchHealth(abort.signal), errors),
+				part(fetchQueries(abort.signal), errors),
+				part(fetchRefusals(abort.signal), errors),
+				part(fetchAlerts(abort.signal), errors),
+			]);
 			if (abort.signal.aborted) return;
 			if (metrics !== null) points.current = [...points.current, point(metrics)].slice(-KEPT);
-			setSeen({ metrics: metrics ?? [], points: points.current, health, queries, alerts: alerts ?? [], error: errors[0] ?? null });
+			setSeen({ metrics: metrics ?? [], points: points.current, health, queries, refusals: refusals ?? [], alerts: alerts ?? [], error: errors[0] ?? null });
 		};
 		ask.current();
 		const timer = setInterval(() => document.hidden || ask.current(), EVERY_MS);
@@ -177,41 +185,46 @@ function Queries({ list, refresh }: { list: RunningQuery[]; refresh: () => void 
 	);
 }
 
-/* Each reason once, over all tenants. */
-function Refusals({ metrics }: { metrics: Sample[] }) {
-	const rows = new Map<string, { entries: number; bytes: number }>();
-	for (const s of metrics) {
-		const samples = s.name === 'loki_discarded_samples_total';
-		if (!samples && s.name !== 'loki_discarded_bytes_total') continue;
-		const row = rows.get(s.labels.reason ?? '') ?? { entries: 0, bytes: 0 };
-		row[samples ? 'entries' : 'bytes'] += s.value;
-		rows.set(s.labels.reason ?? '', row);
-	}
+function RefusalSample({ sample: x }: { sample: Refusal['samples'][number] }) {
+	return (
+		<dl class="refusal-sample">
+			<dt>{formatTime(BigInt(x.time), zone.value)}</dt>
+			<dd>
+				{x.status} {visible(x.answer)}
+			</dd>
+			{x.stream !== '' && <dt>Stream</dt>}
+			{x.stream !== '' && (
+				<dd>
+					<code>{visible(x.stream)}</code>
+				</dd>
+			)}
+			{x.lineBytes > 0 && <dt>Line, {formatBytes(x.lineBytes)}</dt>}
+			{x.lineBytes > 0 && (
+				<dd>
+					<code>{visible(x.line)}</code>
+					{x.lineBytes > new Blob([x.line]).size && '…'}
+				</dd>
+			)}
+		</dl>
+	);
+}
 
+function Refusals({ list }: { list: Refusal[] }) {
 	return (
 		<section>
 			<h2>Refused since the start</h2>
-			{rows.size === 0 && <p class="soft">Nothing was refused.</p>}
-			{rows.size > 0 && (
-				<table class="grid">
-					<thead>
-						<tr>
-							<th>Reason</th>
-							<th class="number">Lines</th>
-							<th class="number">Bytes</th>
-						</tr>
-					</thead>
-					<tbody>
-						{[...rows].map(([reason, r]) => (
-							<tr key={reason}>
-								<td>{visible(reason.replace(/_/g, ' '))}</td>
-								<td class="number">{formatCount(r.entries)}</td>
-								<td class="number">{formatBytes(r.bytes)}</td>
-							</tr>
-						))}
-					</tbody>
-				</table>
-			)}
+			{list.length === 0 && <p class="soft">Nothing was refused.</p>}
+			{list.map((r) => (
+				<details key={r.reason} class="refusal">
+					<summary>
+						<strong>{visible(r.reason.replace(/_/g, ' '))}</strong> {r.entries > 0 ? `${formatCount(r.entries)} lines in ` : ''}
+						{formatCount(r.pushes)} {r.pushes === 1 ? 'push' : 'pushes'}, last {formatTime(BigInt(r.last), zone.value, 0)}
+					</summary>
+					{r.samples.map((x) => (
+						<RefusalSample key={x.time + x.line} sample={x} />
+					))}
+				</details>
+			))}
 		</section>
 	);
 }
@@ -302,7 +315,7 @@ export function StatusPage() {
 						</li>
 					</ul>
 				</section>
-				<Refusals metrics={s.metrics} />
+				<Refusals list={s.refusals} />
 				<section>
 					<h2>Alerts</h2>
 					{firing.length === 0 ? (
