@@ -217,7 +217,7 @@ function Refusals({ list }: { list: Refusal[] }) {
 			{list.map((r) => (
 				<details key={r.reason} class="refusal">
 					<summary>
-						<strong>{visible(r.reason.replace(/_/g, ' '))}</strong> {r.entries > 0 ? `${formatCount(r.entries)} lines in ` : ''}
+						<strong>{visible(r.reason.replace(/_/g, ' '))}</strong> {r.entries > 0 ? `${formatCount(r.entries)} ${r.entries === 1 ? 'line' : 'lines'} in ` : ''}
 						{formatCount(r.pushes)} {r.pushes === 1 ? 'push' : 'pushes'}, last {formatTime(BigInt(r.last), zone.value, 0)}
 					</summary>
 					{r.samples.map((x) => (
