@@ -572,23 +572,21 @@ static int write_jobs(struct store *s, struct append_job *jobs, struct err *err)
 	return 0;
 }
 
-static void apply_jobs(struct store *s, struct append_job *jobs)
+static void apply_jobs(struct store *s, const struct append_job *jobs)
 {
-	struct err ok = { 0 }, err;
+	struct err err;
 
-	for (struct append_job *j = jobs, *next; j != NULL; j = next) {
-		next = j->next;
+	for (const struct append_job *j = jobs; j != NULL; j = j->next) {
 		for (size_t i = 0; i < j->records.n; i++)
 			if (head_apply(s->active, buf_slice(&j->records.v[i].payload), NULL, NULL, &err) ==
 			    -1)
 				log_error("record of our own making is malformed", KV("error", err.msg));
 		metric_add(s->m.appended_entries, j->n_entries);
 		metric_add(s->m.appended_bytes, j->bytes);
-		finish_job(s, j, &ok);
 	}
 }
 
-static void fail_jobs(struct store *s, struct append_job *jobs, const struct err *err)
+static void finish_jobs(struct store *s, struct append_job *jobs, const struct err *err)
 {
 	for (struct append_job *j = jobs, *next; j != NULL; j = next) {
 		next = j->next;
@@ -606,25 +604,27 @@ static void show_head(struct store *s)
 
 static void run_jobs(struct store *s, struct append_job *jobs)
 {
+	const struct err ok = { 0 };
 	struct err err = { 0 };
 	char why[256];
 
 	if (store_read_only(s, why, sizeof(why))) {
 		err_set(&err, ERR_UNAVAILABLE, "read-only: %s", why);
-		fail_jobs(s, jobs, &err);
+		finish_jobs(s, jobs, &err);
 		return;
 	}
 	if (write_jobs(s, jobs, &err) == -1) {
 		store_set_wal_state(s, true, err.msg);
 		err.code = ERR_UNAVAILABLE;
-		fail_jobs(s, jobs, &err);
+		finish_jobs(s, jobs, &err);
 		keep_disk(s);
 		heal_wal(s);
 		return;
 	}
 	wal_mark_good(s->wal);
 	apply_jobs(s, jobs);
-	show_head(s);
+	show_head(s); /* who has the answer finds it in the metrics */
+	finish_jobs(s, jobs, &ok);
 	if (head_closed_memory(s->active) > 0)
 		wake_sealer(s);
 }
@@ -818,7 +818,7 @@ static void *writer_main(void *arg)
 
 			err_set(&err, ERR_UNAVAILABLE,
 				"read-only: the memory for new entries is full and cannot be flushed");
-			fail_jobs(s, jobs, &err);
+			finish_jobs(s, jobs, &err);
 			jobs = NULL;
 		}
 		if (jobs != NULL)
