@@ -34,6 +34,10 @@ struct api_context {
 	struct ruler *ruler;		 /* NULL: rules are kept but not evaluated */
 	const struct slice *otlp_labels; /* resource attributes that become labels */
 	size_t n_otlp_labels;
+	const struct slice *trace_id_keys; /* fields whose values are indexed as trace ids */
+	size_t n_trace_id_keys;
+	const struct slice *indexed_fields; /* further fields whose values are indexed */
+	size_t n_indexed_fields;
 	const char *version;	       /* spoor's own */
 	_Atomic bool log_queries;      /* write query texts into the log */
 	_Atomic int64_t slow_query_ns; /* queries that take longer are logged; 0 = none */

@@ -1,4 +1,5 @@
 /* api/fields.c - what the page shows beside the lines: stream labels, and fields with their frequent values. */
+#include "api/api.h"
 #include "api/handlers.h"
 #include "api/job.h"
 #include "base/json_out.h"
@@ -15,7 +16,17 @@ static void key_uint(struct json_out *j, const char *key, uint64_t v)
 
 /* ---- labels ---- */
 
-static void encode_labels(struct buf *b, const struct detected_label *v, size_t n, uint64_t n_streams)
+static void put_names(struct json_out *j, const char *key, const struct slice *v, size_t n)
+{
+	json_key(j, key);
+	json_open(j, '[');
+	for (size_t i = 0; i < n; i++)
+		json_str(j, v[i]);
+	json_close(j, ']');
+}
+
+static void encode_labels(struct buf *b, const struct api_context *api, const struct detected_label *v,
+			  size_t n, uint64_t n_streams)
 {
 	struct json_out j = { .b = b };
 
@@ -32,6 +43,8 @@ static void encode_labels(struct buf *b, const struct detected_label *v, size_t 
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
+	put_names(&j, "traceIdKeys", api->trace_id_keys, api->n_trace_id_keys);
+	put_names(&j, "indexedFields", api->indexed_fields, api->n_indexed_fields);
 	json_close(&j, '}');
 	buf_putc(b, '\n');
 }
@@ -48,7 +61,7 @@ static int work_labels(struct job *job, struct buf *body, struct err *err)
 	if (detect_all_labels(job->api->engine, &r, &job->control, &job->req->arena, &v, &n, &n_streams,
 			      err) == -1)
 		return -1;
-	encode_labels(body, v, n, n_streams);
+	encode_labels(body, job->api, v, n, n_streams);
 	return 0;
 }
 

@@ -478,6 +478,10 @@ static int start_server(struct app *a, struct err *err)
 	a->api.patterns = a->patterns;
 	a->api.otlp_labels = s->otlp_index_labels.v;
 	a->api.n_otlp_labels = s->otlp_index_labels.n;
+	a->api.trace_id_keys = s->trace_id_keys.v;
+	a->api.n_trace_id_keys = s->trace_id_keys.n;
+	a->api.indexed_fields = s->indexed_fields.v;
+	a->api.n_indexed_fields = s->indexed_fields.n;
 	a->api.engine = &a->engine;
 	a->api.sched = a->sched;
 	a->api.tails = a->tails;

@@ -76,7 +76,7 @@ def check_complete(d, t, when):
 
 
 def scenario_fields(ctx):
-    d = ctx.daemon()
+    d = ctx.daemon({"indexed_fields": "user"})
     t = (now_ns() // NS - 60) * NS
     fill(d, t)
     for when in ("in memory", "flushed", "restarted"):
@@ -86,6 +86,8 @@ def scenario_fields(ctx):
         check_eq(labels["streams"], 5, "streams " + when)
         check_eq([(l["name"], l["values"], l["streams"]) for l in labels["labels"] if l["name"] != "service_name"],
                  [("app", 2, 5), ("pod", 5, 5), ("zone", 1, 1)], "labels " + when)
+        check("trace_id" in labels["traceIdKeys"], "trace id keys", labels["traceIdKeys"])
+        check_eq(labels["indexedFields"], ["user"], "indexed fields " + when)
         some = get(d, "/api/v1/labels", query='{app="auth"}', start=t, end=t + 2 * NS)
         check_eq((some["streams"], {l["name"]: l["values"] for l in some["labels"]}["pod"]), (2, 2), "of a selector")
         if when == "in memory":

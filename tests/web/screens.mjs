@@ -221,6 +221,9 @@ export async function streams({ open }) {
 	await page.getByRole('button', { name: 'app', exact: true }).click();
 	await page.locator('.values button', { hasText: 'checkout' }).click();
 	await page.locator('.value-pane', { hasText: /lines · errors/ }).waitFor();
+	await page.locator('.value-pane', { hasText: /first \d{4}-.* · last / }).waitFor();
+	await page.locator('.value-pane li', { hasText: /^otelTraceID\s.*%\s+indexed$/ }).waitFor();
+	await page.getByRole('heading', { name: 'Indexed fields' }).waitFor();
 	await page.getByRole('button', { name: 'Delete …' }).click();
 	const dialog = page.getByRole('dialog', { name: 'Delete lines' });
 	await dialog.getByText(/This cannot be undone/).waitFor();

@@ -1,5 +1,6 @@
 /* Labels, their values and what they weigh. */
 import { getJson, request } from './client';
+import { fetchPage } from './entries';
 import type { Labels, Range } from './types';
 
 export interface LabelCount {
@@ -8,7 +9,14 @@ export interface LabelCount {
 	streams: number;
 }
 
-export async function fetchLabels(range: Range, abort: AbortSignal): Promise<{ streams: number; labels: LabelCount[] }> {
+export interface LabelsAnswer {
+	streams: number;
+	labels: LabelCount[];
+	traceIdKeys: string[];
+	indexedFields: string[];
+}
+
+export async function fetchLabels(range: Range, abort: AbortSignal): Promise<LabelsAnswer> {
 	return getJson('/api/v1/labels', { ...range }, abort);
 }
 
@@ -37,6 +45,13 @@ export async function fetchCounts(selector: string, range: Range, step: number, 
 			if (/^(error|critical|fatal)$/.test(s.metric.detected_level ?? '')) errors += Number(v);
 		}
 	return { all: [...by].sort((x, y) => x[0] - y[0]).map(([, v]) => v), errors };
+}
+
+/** Times of the first and the last line of a selector; null if it has none. */
+export async function fetchEnds(query: string, range: Range, abort: AbortSignal): Promise<{ first: bigint; last: bigint } | null> {
+	const [first, last] = await Promise.all((['forward', 'backward'] as const).map((direction) => fetchPage({ query, ...range, direction, limit: 1 }, abort)));
+	const [a, b] = [first!.entries[0], last!.entries[0]];
+	return a === undefined || b === undefined ? null : { first: BigInt(a.ts), last: BigInt(b.ts) };
 }
 
 export async function countLines(query: string, range: Range, abort?: AbortSignal): Promise<number> {

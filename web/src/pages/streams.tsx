@@ -1,19 +1,22 @@
 /* Streams: which labels there are, what each value weighs, and what can be done with it. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { errorText, isAbort } from '../api/client';
-import { countLines, deleteLines, fetchCounts, fetchDeletes, fetchLabels, fetchVolumes, type DeleteRequest, type LabelCount } from '../api/streams';
+import { countLines, deleteLines, fetchCounts, fetchDeletes, fetchEnds, fetchLabels, fetchVolumes, type DeleteRequest, type LabelCount, type LabelsAnswer } from '../api/streams';
+import { fetchFields } from '../api/fields';
 import type { Range } from '../api/types';
 import { formatBytes, formatCount, formatPercent } from '../model/format';
 import { selectorFor } from '../model/logql';
 import { visible } from '../model/text';
-import { nowNs, resolve, type TimeSpec } from '../model/time';
+import { formatTime, nowNs, resolve, type TimeSpec } from '../model/time';
 import { href, location, navigate } from '../router';
+import { zone } from '../settings';
 import { Dialog } from '../widgets/dialog';
 import { Sparkline } from '../widgets/sparkline';
 import { TimePicker } from '../widgets/time_picker';
 import { toast } from '../widgets/toast';
 
 const MANY_VALUES = 1000; // a label with more makes too many streams
+const FIELDS_SHOWN = 12;
 
 function useAsked<T>(ask: ((abort: AbortSignal) => Promise<T>) | null, deps: unknown[]): { value: T | null; error: string | null } {
 	const [state, setState] = useState<{ value: T | null; error: string | null }>({ value: null, error: null });
@@ -72,10 +75,39 @@ function DeleteDialog({ selector, range, onClose }: { selector: string; range: R
 	);
 }
 
-function ValuePane({ name, value, range, spec }: { name: string; value: string; range: Range; spec: TimeSpec }) {
+/** How many of the lines carry each field, and which are found by the index alone. */
+function FieldShares({ selector, range, indexed }: { selector: string; range: Range; indexed: string[] }) {
+	const fields = useAsked((abort) => fetchFields(selector, range, abort), [selector, range.start, range.end]);
+	const isIndexed = (name: string) => indexed.includes(name);
+	const shown = (fields.value?.fields ?? []).filter((f) => f.origin !== 'label').sort((a, b) => Number(isIndexed(b.name)) - Number(isIndexed(a.name)) || b.lines - a.lines);
+
+	if (fields.error !== null) return <p class="error-text">{fields.error}</p>;
+	return (
+		<>
+			<h3>Fields</h3>
+			<ul class="picks">
+				{shown.slice(0, FIELDS_SHOWN).map((f) => (
+					<li key={f.origin + f.name}>
+						<code>{visible(f.name)}</code> {formatPercent(f.lines, fields.value!.sampled)}
+						{isIndexed(f.name) && (
+							<span class="soft" title="A filter on this field is answered from the index">
+								{' '}
+								indexed
+							</span>
+						)}
+					</li>
+				))}
+			</ul>
+			{fields.value !== null && !fields.value.complete && <p class="soft">Of the latest {formatCount(fields.value.sampled)} lines.</p>}
+		</>
+	);
+}
+
+function ValuePane({ name, value, range, spec, indexed }: { name: string; value: string; range: Range; spec: TimeSpec; indexed: string[] }) {
 	const selector = selectorFor({ [name]: value });
 	const seconds = Number((BigInt(range.end) - BigInt(range.start)) / 1_000_000_000n);
 	const counts = useAsked((abort) => fetchCounts(selector, range, Math.max(1, Math.ceil(seconds / 60)), abort), [selector, range.start, range.end]);
+	const ends = useAsked((abort) => fetchEnds(selector, range, abort), [selector, range.start, range.end]);
 	const [deleting, setDeleting] = useState(false);
 	const lines = counts.value?.all.reduce((a, b) => a + b, 0) ?? 0;
 
@@ -91,6 +123,7 @@ function ValuePane({ name, value, range, spec }: { name: string; value: string; 
 			<p>
 				{counts.value === null ? '…' : `${formatCount(lines)} lines · errors ${formatPercent(counts.value.errors, lines)}`}
 			</p>
+			<p class="soft">{ends.value === null ? ' ' : `first ${formatTime(ends.value.first, zone.value, 0)} · last ${formatTime(ends.value.last, zone.value, 0)}`}</p>
 			<p class="value-actions">
 				<a class="button primary" href={href('', { q: selector, from: spec.from, to: spec.to })}>
 					Explore
@@ -102,6 +135,7 @@ function ValuePane({ name, value, range, spec }: { name: string; value: string; 
 					Delete …
 				</button>
 			</p>
+			<FieldShares selector={selector} range={range} indexed={indexed} />
 			{deleting && <DeleteDialog selector={selector} range={range} onClose={() => setDeleting(false)} />}
 		</section>
 	);
@@ -179,6 +213,31 @@ function Values({ name, range, chosen, onChoose }: { name: string; range: Range;
 	);
 }
 
+function Indexed({ answer }: { answer: LabelsAnswer }) {
+	return (
+		<section>
+			<h2>Indexed fields</h2>
+			<p>
+				Trace ids in{' '}
+				{answer.traceIdKeys.map((k) => (
+					<code key={k}>{visible(k)} </code>
+				))}
+			</p>
+			{answer.indexedFields.length > 0 && (
+				<p>
+					Further ids in{' '}
+					{answer.indexedFields.map((k) => (
+						<code key={k}>{visible(k)} </code>
+					))}
+				</p>
+			)}
+			<p class="soft">
+				A filter on one of these fields finds its lines without reading the others. More are named by the setting <code>indexed_fields</code>.
+			</p>
+		</section>
+	);
+}
+
 function Deletes() {
 	const list = useAsked<DeleteRequest[]>((abort) => fetchDeletes(abort), []);
 
@@ -204,6 +263,7 @@ export function StreamsPage() {
 	const range = useMemo(() => resolve(spec, nowNs()) ?? resolve({ from: 'now-24h', to: 'now' }, nowNs())!, [spec.from, spec.to]);
 	const [name, value] = [p.get('label'), p.get('value')];
 	const found = useAsked((abort) => fetchLabels(range, abort), [range.start, range.end]);
+	const indexed = [...(found.value?.traceIdKeys ?? []), ...(found.value?.indexedFields ?? [])];
 	const go = (to: Record<string, string | null>) => navigate(href('streams', { from: spec.from === 'now-24h' ? null : spec.from, to: spec.to === 'now' ? null : spec.to, label: name, value, ...to }));
 
 	return (
@@ -225,8 +285,9 @@ export function StreamsPage() {
 			<div class="streams-body">
 				<Labels labels={found.value?.labels ?? []} streams={found.value?.streams ?? 0} chosen={name} onChoose={(n) => go({ label: n, value: null })} />
 				{name !== null && <Values name={name} range={range} chosen={value} onChoose={(v) => go({ value: v })} />}
-				{name !== null && value !== null && <ValuePane name={name} value={value} range={range} spec={spec} />}
+				{name !== null && value !== null && <ValuePane name={name} value={value} range={range} spec={spec} indexed={indexed} />}
 			</div>
+			{found.value !== null && <Indexed answer={found.value} />}
 			<Deletes />
 		</div>
 	);

@@ -1,6 +1,7 @@
 /* The fields of a query's lines, by where they come from, with their most frequent values. A click filters. */
 import { useEffect, useState } from 'preact/hooks';
-import { errorText, getJson, isAbort } from '../api/client';
+import { errorText, isAbort } from '../api/client';
+import { fetchFields, type Field, type Fields } from '../api/fields';
 import type { Range } from '../api/types';
 import { formatCount, formatPercent } from '../model/format';
 import type { FieldFilter } from '../model/logql';
@@ -12,24 +13,6 @@ export interface FieldsPanelProps {
 	onFilter(f: FieldFilter): void;
 }
 
-interface Field {
-	name: string;
-	origin: FieldFilter['origin'];
-	type: string;
-	exact: boolean;
-	lines: number;
-	values: number;
-	more?: boolean;
-	parser?: 'json' | 'logfmt';
-	top: { value: string; lines: number }[];
-}
-
-interface Answer {
-	sampled: number;
-	complete: boolean;
-	fields: Field[];
-}
-
 const GROUPS: { origin: Field['origin']; name: string; title: string }[] = [
 	{ origin: 'label', name: 'Labels', title: 'of the stream, in the index' },
 	{ origin: 'metadata', name: 'Metadata', title: 'sent along with each line' },
@@ -38,13 +21,13 @@ const GROUPS: { origin: Field['origin']; name: string; title: string }[] = [
 ];
 
 function useFields({ query, range, runId }: FieldsPanelProps) {
-	const [state, setState] = useState<{ answer: Answer | null; loading: boolean; error: string | null }>({ answer: null, loading: true, error: null });
+	const [state, setState] = useState<{ answer: Fields | null; loading: boolean; error: string | null }>({ answer: null, loading: true, error: null });
 
 	useEffect(() => {
 		if (query === '') return;
 		const abort = new AbortController();
 		setState((s) => ({ ...s, loading: true, error: null }));
-		getJson<Answer>('/api/v1/fields', { query, start: range.start, end: range.end }, abort.signal).then(
+		fetchFields(query, range, abort.signal).then(
 			(answer) => abort.signal.aborted || setState({ answer, loading: false, error: null }),
 			(e: unknown) => isAbort(e) || abort.signal.aborted || setState({ answer: null, loading: false, error: errorText(e) }),
 		);
@@ -74,7 +57,7 @@ function Value({ field, value, lines, onFilter }: { field: Field; value: string;
 	);
 }
 
-function FieldRow({ field, answer, onFilter }: { field: Field; answer: Answer; onFilter: FieldsPanelProps['onFilter'] }) {
+function FieldRow({ field, answer, onFilter }: { field: Field; answer: Fields; onFilter: FieldsPanelProps['onFilter'] }) {
 	const [open, setOpen] = useState(false);
 	const sampled = !field.exact && !answer.complete;
 
