@@ -10,7 +10,12 @@
 #include "query/entry_id.h"
 #include "query/page.h"
 
-enum { DEFAULT_PAGE = 200, DEFAULT_AROUND = 20, MAX_AROUND = 1000 };
+enum {
+	DEFAULT_PAGE = 200,
+	DEFAULT_AROUND = 20,
+	MAX_AROUND = 1000,
+	MAX_SAME_MOMENT = 5000 /* lines of one time among which the anchor is looked for */
+};
 
 static void put_ns(struct json_out *j, const char *key, int64_t ns)
 {
@@ -274,50 +279,114 @@ static int parse_around(struct job *job, struct around *a, struct err *err)
 	return 0;
 }
 
-static int run_half(struct job *job, const struct around *a, bool backward, struct page *out, struct err *err)
+/* The anchor with what surrounds it: three pages, of which the moment holds the anchor at `at`. */
+struct surroundings {
+	struct page older, moment, newer;
+	size_t at;
+	bool has_anchor;
+};
+
+static void no_page(struct page *out)
+{
+	*out = (struct page){ .more = false };
+	arena_init(&out->result.arena);
+}
+
+static int run_page(struct job *job, const struct around *a, int64_t start, int64_t end, uint32_t limit,
+		    bool backward, const struct page_cursor *after, struct page *out, struct err *err)
 {
 	const struct page_request r = {
 		.tenant = job->req->tenant,
 		.text = a->query,
-		.start = backward ? a->start : a->ts,
-		.end = backward ? a->ts : a->end,
-		.limit = backward ? a->n_before : a->n_after + 1,
+		.start = start,
+		.end = end,
+		.limit = limit,
 		.backward = backward,
+		.after = after,
 		.limits = &job->limits,
 	};
 
-	if (r.limit > 0 && r.start < r.end)
-		return page_run(job->api->engine, &r, &job->control, out, err);
-	*out = (struct page){ .more = false };
-	arena_init(&out->result.arena);
+	no_page(out);
+	return limit > 0 && start < end ? page_run(job->api->engine, &r, &job->control, out, err) : 0;
+}
+
+/* Lines with times in whole seconds share theirs with many others: which of them is it? */
+static int find_anchor(struct job *job, const struct around *a, struct surroundings *s, struct err *err)
+{
+	const struct page *p = &s->moment;
+
+	if (run_page(job, a, MAX(a->ts, a->start), MIN(a->ts + 1, a->end), MAX_SAME_MOMENT, false, NULL,
+		     &s->moment, err) == -1)
+		return -1;
+	s->has_anchor = p->n > 0;
+	s->at = 0;
+	for (size_t i = 0; i < p->n && a->has_id; i++)
+		if (p->entry[i].hash == a->hash) {
+			s->at = i;
+			break;
+		}
 	return 0;
 }
 
-static void put_anchor(struct json_out *j, const struct around *a, const struct page *before,
-		       const struct page *after)
+/* Going backward, entries of one time come in the reverse of their order, so what is left of them is behind the anchor
+ * in either direction. */
+static int run_sides(struct job *job, const struct around *a, struct surroundings *s, struct err *err)
 {
+	struct page_cursor before, after;
+	int64_t end = s->has_anchor ? a->ts + 1 : a->ts;
+
+	if (s->has_anchor) {
+		uint64_t hash = s->moment.entry[s->at].hash;
+
+		before = (struct page_cursor){ a->ts, hash, (uint32_t)(s->moment.n - s->at) };
+		after = (struct page_cursor){ a->ts, hash, (uint32_t)s->at + 1 };
+	}
+	if (run_page(job, a, a->start, MIN(end, a->end), a->n_before, true, s->has_anchor ? &before : NULL,
+		     &s->older, err) == -1)
+		return -1;
+	if (run_page(job, a, MAX(a->ts, a->start), a->end, a->n_after, false, s->has_anchor ? &after : NULL,
+		     &s->newer, err) == 0)
+		return 0;
+	page_fini(&s->older);
+	return -1;
+}
+
+static void put_surroundings(struct json_out *j, const struct surroundings *s)
+{
+	json_key(j, "streams");
+	json_open(j, '[');
+	put_streams(j, &s->older);
+	put_streams(j, &s->moment);
+	put_streams(j, &s->newer);
+	json_close(j, ']');
+	json_key(j, "entries");
+	json_open(j, '[');
+	for (size_t i = s->older.n; i-- > 0;)
+		put_entry(j, &s->older.entry[i], 0);
+	if (s->has_anchor)
+		put_entry(j, &s->moment.entry[s->at], s->older.n_streams);
+	for (size_t i = 0; i < s->newer.n; i++)
+		put_entry(j, &s->newer.entry[i], s->older.n_streams + s->moment.n_streams);
+	json_close(j, ']');
 	json_key(j, "anchor");
-	for (size_t i = 0; i < after->n && after->entry[i].ts == a->ts; i++)
-		if (!a->has_id || after->entry[i].hash == a->hash) {
-			json_int(j, (int64_t)(before->n + i));
-			return;
-		}
-	if (after->n > 0 && after->entry[0].ts == a->ts)
-		json_int(j, (int64_t)before->n);
+	if (s->has_anchor)
+		json_int(j, (int64_t)s->older.n);
 	else
 		json_put_null(j);
+	put_cursor(j, "older", &s->older);
+	put_cursor(j, "newer", &s->newer);
 }
 
 static int work_context(struct job *job, struct buf *body, struct err *err)
 {
 	struct json_out j = { .b = body };
-	struct page before, after;
+	struct surroundings s;
 	struct around a;
 
-	if (parse_around(job, &a, err) == -1 || run_half(job, &a, true, &before, err) == -1)
+	if (parse_around(job, &a, err) == -1 || find_anchor(job, &a, &s, err) == -1)
 		return -1;
-	if (run_half(job, &a, false, &after, err) == -1) {
-		page_fini(&before);
+	if (run_sides(job, &a, &s, err) == -1) {
+		page_fini(&s.moment);
 		return -1;
 	}
 	json_open(&j, '{');
@@ -325,24 +394,11 @@ static int work_context(struct job *job, struct buf *body, struct err *err)
 	json_str(&j, a.query);
 	put_ns(&j, "start", a.start);
 	put_ns(&j, "end", a.end);
-	json_key(&j, "streams");
-	json_open(&j, '[');
-	put_streams(&j, &before);
-	put_streams(&j, &after);
-	json_close(&j, ']');
-	json_key(&j, "entries");
-	json_open(&j, '[');
-	for (size_t i = before.n; i-- > 0;)
-		put_entry(&j, &before.entry[i], 0);
-	for (size_t i = 0; i < after.n; i++)
-		put_entry(&j, &after.entry[i], before.n_streams);
-	json_close(&j, ']');
-	put_anchor(&j, &a, &before, &after);
-	put_cursor(&j, "older", &before);
-	put_cursor(&j, "newer", &after);
+	put_surroundings(&j, &s);
 	json_close(&j, '}');
-	page_fini(&before);
-	page_fini(&after);
+	page_fini(&s.older);
+	page_fini(&s.moment);
+	page_fini(&s.newer);
 	return 0;
 }
 

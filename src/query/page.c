@@ -121,9 +121,13 @@ static size_t seen_before(const struct page *p, const struct page_cursor *after)
 
 static void set_cursor(struct page *p, const struct page_request *r, size_t seen)
 {
-	const struct page_entry *last = &p->entry[p->n - 1];
 	uint32_t n_same = 0;
 
+	if (p->n == 0) {
+		p->cursor = (struct page_cursor){ r->after->ts, r->after->hash, (uint32_t)seen };
+		return;
+	}
+	const struct page_entry *last = &p->entry[p->n - 1];
 	while (n_same < p->n && p->entry[p->n - 1 - n_same].ts == last->ts)
 		n_same++;
 	if (n_same == p->n && r->after != NULL && r->after->ts == last->ts)
@@ -163,11 +167,13 @@ int page_run(struct query_engine *e, const struct page_request *r, struct query_
 		return -1;
 	flatten(&p);
 	size_t seen = after != NULL ? seen_before(&p, after) : 0;
+	/* What came late with the cursor's time may have pushed the rest of the page out of the result. */
+	bool late = after != NULL && seen > after->n_seen && p.n == q.limit;
 	p.entry += seen;
 	p.n -= seen;
-	p.more = p.n > r->limit;
+	p.more = p.n > r->limit || late;
 	p.n = MIN(p.n, (size_t)r->limit);
-	if (p.n > 0)
+	if (p.more)
 		set_cursor(&p, r, seen);
 	*out = p;
 	return 0;

@@ -18,6 +18,10 @@ def fill(d, t):
                [(t + (k * NS // 100 if k % 3 else 0), "line %d of %d" % (k, s), {"user": "u%d" % (k % 5)}) for k in range(300)])
 
 
+def all_of(d, query, at):
+    return ask(d, "/api/v1/entries", query=query, start=at - NS, end=at + 10 * NS, direction="forward", limit=5000)["entries"]
+
+
 def all_pages(d, t, limit, **more):
     found, cursor, n = [], None, 0
     while True:
@@ -93,11 +97,29 @@ def scenario_context_of_a_line(ctx):
     check_eq(len(around["entries"]), 11, "lines around")
     times = [int(e["ts"]) for e in around["entries"]]
     check_eq(times, sorted(times), "ascending")
-    older = ask(d, "/api/v1/entries", query=around["query"], start=around["start"], end=entry["ts"], direction="backward",
+    older = ask(d, "/api/v1/entries", query=around["query"], start=around["start"], end=around["end"], direction="backward",
                 cursor=around["older"], limit=3)
     check(all(int(e["ts"]) < times[0] for e in older["entries"]) and len(older["entries"]) == 3, "older lines go on")
     everywhere = ask(d, "/api/v1/context", stream='{app="a1"}', ts=entry["ts"], id=entry["id"], scope="all", before=50, after=50)
     check_eq({s["app"] for s in everywhere["streams"]}, {"a0", "a1", "a2"}, "all services")
+    # Many lines of one time: those beside the anchor, in the order of the pages.
+    order = [e["id"] for e in all_of(d, '{app="a1"}', at)]
+    shared = [e for e in order if e.split("-")[0] == str(at)]
+    check(len(shared) > 90, "lines of one time", len(shared))
+    for k in (0, 50, len(shared) - 1):
+        around = ask(d, "/api/v1/context", stream='{app="a1"}', ts=at, id=shared[k], before=4, after=4)
+        check_eq([e["id"] for e in around["entries"]], order[max(0, k - 4):k + 5], "around line %d of one time" % k)
+        check_eq(around["anchor"], min(k, 4), "the anchor")
+        check_eq(around["older"] is None, k <= 4, "older lines")
+        if around["older"]:
+            older = ask(d, "/api/v1/entries", query=around["query"], start=around["start"], end=around["end"], direction="backward",
+                        cursor=around["older"], limit=3)
+            check_eq([e["id"] for e in older["entries"]][::-1], order[max(0, k - 7):k - 4], "older lines go on")
+        newer = ask(d, "/api/v1/entries", query=around["query"], start=around["start"], end=around["end"], direction="forward",
+                    cursor=around["newer"], limit=3)
+        check_eq([e["id"] for e in newer["entries"]], order[k + 5:k + 8], "newer lines go on")
+    gone = ask(d, "/api/v1/context", stream='{app="a1"}', ts=at + 1, before=4, after=4)
+    check_eq((gone["anchor"], len(gone["entries"])), (None, 8), "a time without a line")
     ask(d, "/api/v1/context", 400, stream='{app="a1"}', ts="x")
     ask(d, "/api/v1/context", 400, stream='{app=', ts=entry["ts"])
     ask(d, "/api/v1/context", 400, stream='{app="a1"}', ts=entry["ts"], scope="galaxy")

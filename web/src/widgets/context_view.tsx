@@ -42,7 +42,7 @@ export function ContextView({ entry, scope: first, onClose, onTrace }: ContextVi
 	const more = async (older: boolean) => {
 		if (context === null) return;
 		try {
-			const p = await fetchPage({ query: context.query, start: context.start, end: older ? entry.ts : context.end, direction: older ? 'backward' : 'forward', limit: 50, cursor: older ? context.older : context.newer });
+			const p = await fetchPage({ query: context.query, start: context.start, end: context.end, direction: older ? 'backward' : 'forward', limit: 50, cursor: older ? context.older : context.newer });
 			setContext(older ? { ...context, entries: [...p.entries.reverse(), ...context.entries], older: p.next } : { ...context, entries: [...context.entries, ...p.entries], newer: p.next });
 		} catch (e) {
 			setError(errorText(e));
