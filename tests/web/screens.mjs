@@ -150,6 +150,18 @@ export async function views({ open }) {
 	await page.locator('.patterns-view, .patterns').first().waitFor();
 	await page.goto(`/ui/?${new URLSearchParams({ q: 'sum by (app) (count_over_time({app=~".+"}[1m]))' })}`);
 	await page.locator('canvas').first().waitFor();
+	const box = await page.locator('.u-over').first().boundingBox();
+	await page.mouse.move(box.x + box.width * 0.5, box.y + box.height / 2);
+	await page.mouse.down();
+	await page.mouse.move(box.x + box.width * 0.8, box.y + box.height / 2, { steps: 5 });
+	await page.mouse.up();
+	await page.waitForURL(/from=\d{19}/);
+	await page.locator('canvas').first().waitFor();
+	await page.getByRole('button', { name: /^Log lines of .*checkout/ }).first().click();
+	await ready(page);
+	const at = new URL(page.url()).searchParams;
+	assert.equal(BigInt(at.get('to')) - BigInt(at.get('from')), 60_000_000_000n, 'the range of the query');
+	assert.match(at.get('q'), /app="checkout"/);
 }
 
 export async function download_all({ open }) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addFilter, addLineFilter, isMetric, levelsOf, logPart, moveFiltersLeft, needles, quote, selectorFor, setLevels, tokens, unquote, type FieldFilter } from './logql';
+import { addFilter, addLineFilter, isMetric, levelsOf, logPart, moveFiltersLeft, needles, quote, rangeOf, selectorFor, setLevels, tokens, unquote, type FieldFilter } from './logql';
 
 const field = (f: Partial<FieldFilter>): FieldFilter => ({ origin: 'parsed', name: 'a', value: 'v', exclude: false, ...f });
 
@@ -22,6 +22,15 @@ describe('tokens', () => {
 	it('take what is not finished to the end', () => {
 		for (const q of ['{a="', '{a=`x', '{', '/* ', '"\\']) expect(tokens(q).at(-1)?.to ?? q.length).toBe(q.length);
 	});
+});
+
+describe('rangeOf', () => {
+	it.each([
+		['sum(rate({a="[1h]"} | json [5m]))', 300n, 0n],
+		['count_over_time({a="b"}[1h30m] offset 2d) / 3', 5400n, 172800n],
+		['rate({a="b"}[ 90s ] offset -1m)', 90n, -60n],
+	])('of %s', (q, width, offset) => expect(rangeOf(q)).toEqual({ width: width * 1_000_000_000n, offset: offset * 1_000_000_000n }));
+	it.each(['{a="b"}', 'vector(1)', 'rate({a="b"}[$__auto])', 'rate({a="b"}[5m', ']['])('none of %s', (q) => expect(rangeOf(q)).toBeNull());
 });
 
 describe('logPart', () => {

@@ -2,6 +2,7 @@
  * enough of the grammar to find selectors and the pipelines behind them; the server judges queries. */
 import type { Labels } from '../api/types';
 import { LEVELS, type Level } from './levels';
+import { parseDuration } from './time';
 
 export interface FieldFilter {
 	origin: 'label' | 'metadata' | 'parsed' | 'detected';
@@ -130,6 +131,20 @@ export function isMetric(q: string): boolean {
 export function logPart(q: string): string | null {
 	const p = parts(q)[0];
 	return p === undefined ? null : q.slice(p.from, p.end);
+}
+
+/** Which lines the first range of a metric query looks at for a point: those of `width` ns up to `offset` ns before it.
+ * null: it has no range, or one with a variable. */
+export function rangeOf(q: string): { width: bigint; offset: bigint } | null {
+	const all = tokens(q);
+	const open = all.findIndex((t) => t.text === '[');
+	const close = all.findIndex((t) => t.text === ']');
+	if (open === -1 || close < open) return null;
+	const width = parseDuration(q.slice(all[open]!.to, all[close]!.from).trim());
+	if (width === null) return null;
+	const after = /^\s*offset\s+(-?)([\wµ]+)/.exec(q.slice(all[close]!.to));
+	const offset = (after && parseDuration(after[2]!)) ?? 0n;
+	return { width, offset: after?.[1] === '-' ? -offset : offset };
 }
 
 function insert(q: string, at: { pos: number; text: string }[]): string {

@@ -91,6 +91,16 @@ export function formatDuration(ns: bigint): string {
 	return two(ns / DAY, 'd', (ns % DAY) / HOUR, 'h');
 }
 
+const DURATION_UNITS: Record<string, bigint> = { ns: 1n, us: 1000n, µs: 1000n, ms: MS, ...UNITS, y: 365n * DAY };
+
+/** Whole numbers with units as LogQL writes them, "1h30m", in ns. null: another text. */
+export function parseDuration(text: string): bigint | null {
+	if (!/^(\d{1,9}(ns|us|µs|ms|[smhdwy]))+$/.test(text)) return null;
+	let ns = 0n;
+	for (const m of text.matchAll(/(\d+)(\D+)/g)) ns += BigInt(m[1]!) * DURATION_UNITS[m[2]!]!;
+	return ns;
+}
+
 /** LogQL's duration in whole milliseconds, the rest cut off: 1h30m, 250ms. */
 export function logqlDuration(ns: bigint): string {
 	if (ns < MS) return '0s';

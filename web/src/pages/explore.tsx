@@ -5,7 +5,7 @@ import type { Entry, Page, Range } from '../api/types';
 import { useKeys } from '../keys';
 import { formatBytes, formatCount } from '../model/format';
 import type { Level } from '../model/levels';
-import { addFilter, addLineFilter, addPatternFilter, isMetric, levelsOf, logPart, needles, setLevels, type FieldFilter } from '../model/logql';
+import { addFilter, addLineFilter, addPatternFilter, isMetric, levelsOf, logPart, needles, rangeOf, setLevels, type FieldFilter } from '../model/logql';
 import { nowNs, resolve } from '../model/time';
 import { href, location, navigate } from '../router';
 import { wrap } from '../settings';
@@ -236,7 +236,7 @@ function Explore() {
 						)}
 					</div>
 					{state.view === 'chart' ? (
-						<Chart query={state.query} range={range} onPoint={(labels, ts, step) => lines !== null && go(pointState(state, lines, labels, ts, step))} />
+						<Chart query={state.query} range={range} onZoom={zoom} onPoint={(labels, ts, step) => lines !== null && go(pointState(state, lines, labels, ts, step))} />
 					) : state.view === 'patterns' ? (
 						<PatternsView query={lines!} range={range} onFilter={(pattern, exclude) => go({ ...state, query: addPatternFilter(state.query, pattern, exclude), view: 'logs', anchor: null })} />
 					) : (
@@ -251,9 +251,10 @@ function Explore() {
 /** The lines behind a point of a chart. */
 function pointState(s: ExploreState, lines: string, labels: Record<string, string>, ts: string, step: string): ExploreState {
 	const query = Object.entries(labels).reduce((q, [name, value]) => addFilter(q, { origin: 'parsed', name, value, exclude: false }), lines);
-	const end = BigInt(ts) + 1n;
+	const of = rangeOf(s.query) ?? { width: BigInt(step), offset: 0n };
+	const end = BigInt(ts) - of.offset + 1n;
 
-	return { ...s, query, view: 'logs', anchor: null, spec: { from: (end - BigInt(step)).toString(), to: end.toString() } };
+	return { ...s, query, view: 'logs', anchor: null, spec: { from: (end - of.width).toString(), to: end.toString() } };
 }
 
 export function ExplorePage() {
