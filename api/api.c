@@ -53,6 +53,7 @@ static const struct route routes[] = {
 	{ "DELETE",   "/api/v1/queries/:id",                        running_cancel_query,  NEED_TENANT | ROUTE_SAME_SITE | ROLE_READ | ROLE_ADMIN },
 	{ "GET",      "/api/v1/refusals",                           refusals_get,          NEED_TENANT | ROUTE_GZIP | ROLE_READ },
 	{ "GET|POST", "/api/v1/entries",                            entries_page,          READ },
+	{ "GET|POST", "/api/v1/export",                             export_lines,          READ & ~ROUTE_GZIP },
 	{ "GET|POST", "/api/v1/context",                            entries_context,       READ },
 	{ "GET",      "/api/v1/traces/:trace_id/logs",              traces_logs,           READ },
 	{ "GET",      "/loki/api/v1/tail",                          tail_loki,             TAIL },

@@ -18,6 +18,8 @@ void labels_index_stats(struct req *req);
 void running_queries(struct req *req); /* running.c */
 void running_cancel_query(struct req *req);
 
+void export_lines(struct req *req); /* export.c */
+
 void refusals_get(struct req *req); /* refusals.c */
 
 void entries_page(struct req *req); /* entries.c */

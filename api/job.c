@@ -113,6 +113,11 @@ static void on_cancel(void *arg)
 	atomic_store(&job->control.cancelled, true);
 }
 
+void job_watch_client(struct job *job)
+{
+	req_on_cancel(job->req, on_cancel, job);
+}
+
 static void reply(const struct job *job, struct buf *body)
 {
 	if (job->nosniff)
@@ -163,7 +168,7 @@ void job_submit(struct job *job, enum sched_class class,
 	job->sched_job.deadline_mono_ns = job->control.deadline_mono_ns;
 	job->sched_job.cancelled = &job->control.cancelled;
 	req_defer(req);
-	req_on_cancel(req, on_cancel, job);
+	job_watch_client(job);
 	running_add(job);
 	if (sched_submit(job->api->sched, req->tenant, (size_t)job->limits.max_queued_queries,
 			 &job->sched_job, &err) == 0)

@@ -37,6 +37,7 @@ struct job {
 		uint64_t id;
 		struct job *next, *prev;
 	} running;    /* of running.c */
+	void *state;  /* what more the endpoint keeps */
 	bool nosniff; /* of a successful answer; errors have it anyway */
 };
 
@@ -45,6 +46,8 @@ struct job *job_new(struct req *req);
 void job_page_headers(struct job *job);
 /* Answers on the spot with err. */
 void job_refuse(struct job *job, const struct err *err);
+/* Cancels the job when its client leaves. */
+void job_watch_client(struct job *job);
 /* The job belongs to the scheduler from here on. */
 void job_submit(struct job *job, enum sched_class class,
 		int (*work)(struct job *, struct buf *, struct err *));

@@ -1,5 +1,9 @@
 """What the page reads lines with: entries by cursor, what surrounds a line, queries in work; and the page itself."""
+import csv
 import gzip
+import io
+import json
+import socket
 import threading
 
 from harness import NS, check, check_eq, now_ns, wait_for
@@ -153,6 +157,55 @@ def scenario_running_queries(ctx):
     check_eq(d.request("DELETE", "/api/v1/queries/999999").status, 404, "no such query")
     check_eq(d.request("DELETE", "/api/v1/queries/x").status, 404, "no id")
     check_eq(d.request("DELETE", "/api/v1/queries/1", headers={"Origin": "http://evil.example"}).status, 403, "another site")
+
+
+def scenario_export(ctx):
+    d = ctx.daemon({"max_entries_limit_per_query": "100"})
+    at = (now_ns() // NS - 3600) * NS
+    for s in range(2):
+        for part in range(6):
+            d.push({"app": "a%d" % s}, [(at + (part * 1000 + k) // 7 * 1000, 'line %d of %d, "quoted"' % (part * 1000 + k, s), {"user": "=u%d" % (k % 5)})
+                                        for k in range(1000)])
+
+    def export(want=200, **params):
+        answer = d.get("/api/v1/export", **{"start": at - NS, "end": at + NS, **params})
+        check_eq(answer.status, want, "export: %r" % answer)
+        return answer
+
+    answer = export(query='{app=~"a.*"}')
+    check_eq((answer.headers["Content-Type"], answer.headers["Content-Disposition"]),
+             ("application/x-ndjson; charset=utf-8", 'attachment; filename="logs.jsonl"'), "headers")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    check_eq(len({(e["labels"]["app"], e["line"]) for e in lines}), 12000, "every line")
+    check_eq(len(lines), 12000, "no line twice")
+    times = [int(e["ts"]) for e in lines]
+    check_eq(times, sorted(times, reverse=True), "backward by default")
+    check_eq((lines[0]["metadata"]["user"][0], lines[0]["time"][:4]), ("=", "20" + lines[0]["time"][2:4]), "a line")
+    text = export(query='{app="a1"} |= "line 17 "', format="text", direction="forward").text
+    check_eq(text, 'line 17 of 1, "quoted"\n', "text")
+    rows = list(csv.reader(io.StringIO(export(query='{app="a0"} |= "line 5"', format="csv", direction="forward").text)))
+    check_eq(rows[0], ["time", "ts", "level", "service", "labels", "metadata", "line"], "head")
+    check_eq(len(rows), 1 + 1111, "rows")
+    check_eq((rows[1][2:4], rows[1][6], json.loads(rows[1][4])["app"]), (["unknown", "a0"], 'line 5 of 0, "quoted"', "a0"), "a row")
+    d.push({"app": "sheet"}, [(at, '=cmd("x")')])
+    check_eq(list(csv.reader(io.StringIO(export(query='{app="sheet"}', format="csv").text)))[1][6], '\'=cmd("x")', "no formula")
+    check_eq(export(query='{app="none"}').text, "", "nothing")
+    for bad in ({"query": "{"}, {"query": "rate({app=`a0`}[1m])"}, {"query": '{app="a0"}', "format": "xml"}):
+        export(400, **bad)
+    # Who does not read what is sent holds nothing up, and may leave.
+    line = "x" * 1000
+    for part in range(20):
+        d.push({"app": "big"}, [(at + part * 1000 + k, "%d %s" % (part * 1000 + k, line)) for k in range(1000)])
+    slow = socket.create_connection(("127.0.0.1", d.port))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.sendall(("GET /api/v1/export?query=%%7Bapp%%3D%%22big%%22%%7D&start=%d&end=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (at - NS, at + NS)).encode())
+    check(slow.recv(12).startswith(b"HTTP/1.1 200"), "it begins")
+    wait_for(lambda: [q["path"] for q in ask(d, "/api/v1/queries")["queries"]] == ["/api/v1/export"], 10, "the export in the list")
+    check_eq(len(export(query='{app="big"}').text.splitlines()), 20000, "another one meanwhile")
+    id_ = ask(d, "/api/v1/queries")["queries"][0]["id"]
+    slow.close()
+    wait_for(lambda: ask(d, "/api/v1/queries")["queries"] == [], 10, "the export to go with its client")
+    check_eq(d.request("DELETE", "/api/v1/queries/" + id_).status, 404, "gone")
 
 
 def scenario_refusals(ctx):

@@ -1,47 +1,47 @@
-/* Downloads all lines of a query, page by page, without a limit of their number. Where the browser can write to a file
- * while it reads, memory stays small. */
-import { ENDINGS, HEADS, exportLine, type ExportFormat } from '../model/export';
-import { fetchPage } from './entries';
+/* Downloads all lines of a query, which the server streams. Where the browser can write to a file while it reads, memory
+ * stays small. */
+import { request } from './client';
 import type { Direction, Range } from './types';
 
-interface Sink {
-	write: (text: string) => Promise<void>;
-	close: () => Promise<void>;
-}
+export type ExportFormat = 'text' | 'jsonl' | 'csv';
 
-type Picker = (o: { suggestedName: string }) => Promise<{ createWritable: () => Promise<{ write: (t: string) => Promise<void>; close: () => Promise<void> }> }>;
+const ENDINGS: Record<ExportFormat, string> = { text: 'txt', jsonl: 'jsonl', csv: 'csv' };
 
-async function sink(name: string): Promise<Sink> {
-	const picker = (window as unknown as { showSaveFilePicker?: Picker }).showSaveFilePicker;
-	if (picker !== undefined && !navigator.webdriver) return await (await picker({ suggestedName: name })).createWritable();
-	let blob = new Blob([]);
-	return {
-		write: async (text) => {
-			blob = new Blob([blob, text]); // the browser may keep it on disk
-		},
-		close: async () => {
-			const a = document.createElement('a');
-			a.href = URL.createObjectURL(blob);
-			a.download = name;
-			a.click();
-			setTimeout(() => URL.revokeObjectURL(a.href), 60_000);
-		},
-	};
-}
+type Picker = (o: { suggestedName: string }) => Promise<{ createWritable: () => Promise<WritableStream<Uint8Array>> }>;
 
-export async function download(query: string, range: Range, direction: Direction, format: ExportFormat, onProgress: (lines: number) => void, abort: AbortSignal): Promise<number> {
-	const out = await sink(`spoor-${new Date().toISOString().slice(0, 19).replace(/:/g, '')}.${ENDINGS[format]}`);
-	let cursor: string | null = null;
+function counted(body: ReadableStream<Uint8Array>, onBytes: (all: number) => void): ReadableStream<Uint8Array> {
 	let n = 0;
+	return body.pipeThrough(
+		new TransformStream<Uint8Array, Uint8Array>({
+			transform(chunk, to) {
+				onBytes((n += chunk.length));
+				to.enqueue(chunk);
+			},
+		}),
+	);
+}
 
-	await out.write(HEADS[format]);
-	do {
-		const p: Awaited<ReturnType<typeof fetchPage>> = await fetchPage({ query, ...range, direction, limit: 2000, cursor }, abort);
-		await out.write(p.entries.map((e) => exportLine(e, format)).join(''));
-		n += p.entries.length;
-		onProgress(n);
-		cursor = p.next;
-	} while (cursor !== null);
-	await out.close();
-	return n;
+function save(blob: Blob, name: string): void {
+	const a = document.createElement('a');
+	a.href = URL.createObjectURL(blob);
+	a.download = name;
+	a.click();
+	setTimeout(() => URL.revokeObjectURL(a.href), 60_000);
+}
+
+/** Throws where the answer breaks off: then there is no file, or one that the browser has thrown away. */
+export async function download(query: string, range: Range, direction: Direction, format: ExportFormat, onBytes: (all: number) => void, abort: AbortSignal): Promise<void> {
+	const name = `spoor-${new Date().toISOString().slice(0, 19).replace(/:/g, '')}.${ENDINGS[format]}`;
+	const picker = (window as unknown as { showSaveFilePicker?: Picker }).showSaveFilePicker;
+	const file = picker !== undefined && !navigator.webdriver ? await (await picker({ suggestedName: name })).createWritable() : null;
+
+	try {
+		const answer = await request('/api/v1/export', { query, ...range, direction, format }, { signal: abort });
+		const body = counted(answer.body!, onBytes);
+		if (file === null) save(await new Response(body).blob(), name);
+		else await body.pipeTo(file);
+	} catch (e) {
+		await file?.abort().catch(() => undefined);
+		throw e;
+	}
 }

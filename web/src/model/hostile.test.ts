@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseAnsi, stripAnsi } from './ansi';
 import { EventParser } from './events';
-import { csvCell, exportLine } from './export';
 import { parseMetrics, quantile, total } from './prometheus';
 import { Ring } from './ring';
 import { cutLine, hasEscapedBreaks, segments, unescapeBreaks, visible } from './text';
@@ -69,16 +68,6 @@ describe('a ring', () => {
 });
 
 describe('exports', () => {
-	const entry = { id: '1-0', ts: '1795451383000000001', line: '=cmd()', labels: { service_name: 'a"b' }, metadata: { detected_level: 'warn' }, parsed: {} };
-	it('CSV cells are quoted and no formulas', () => {
-		expect(csvCell('=1+1')).toBe("'=1+1");
-		expect(csvCell('a,"b"\n')).toBe('"a,""b""\n"');
-		expect(csvCell('\t-')).toBe("'\t-");
-		expect(exportLine(entry, 'csv')).toContain(",warn,\"a\"\"b\",");
-	});
-	it('JSON lines can be read back', () => {
-		expect(JSON.parse(exportLine(entry, 'jsonl'))).toMatchObject({ ts: entry.ts, time: expect.stringMatching(/\.000000001Z$/), line: '=cmd()' });
-	});
 	it('a trace as a page is text', () => {
 		expect(escapeHtml('<a href="x">&\'')).not.toMatch(/[<>"']/);
 		const html = traceHtml({ trace_id: 'x<y', start: null, end: null, entries: [{ ts: '1', line: '<script>alert(1)</script>\u202e', labels: {}, metadata: {} }], more: false, first_error: null, trace_url: null });

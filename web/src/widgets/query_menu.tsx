@@ -1,11 +1,10 @@
 /* What can be done with a query: copied for other tools, downloaded, saved, found again. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { errorText, getJson, isAbort, request, tenant } from '../api/client';
-import { download } from '../api/download';
+import { download, type ExportFormat } from '../api/download';
 import type { Direction, Range } from '../api/types';
 import { asCurl, asGrafana, asLogcli } from '../model/copy_as';
-import type { ExportFormat } from '../model/export';
-import { formatCount } from '../model/format';
+import { formatBytes } from '../model/format';
 import { parseHistory, remember } from '../model/history';
 import { isMetric } from '../model/logql';
 import { visible } from '../model/text';
@@ -126,7 +125,8 @@ export function QueryMenu(props: QueryMenuProps) {
 		abort.current = new AbortController();
 		setProgress(0);
 		try {
-			toast(`${formatCount(await download(query, range, direction, format, setProgress, abort.current.signal))} lines downloaded`);
+			await download(query, range, direction, format, setProgress, abort.current.signal);
+			toast('Downloaded');
 		} catch (e) {
 			if (!isAbort(e)) toast(errorText(e), true);
 		}
@@ -151,7 +151,7 @@ export function QueryMenu(props: QueryMenuProps) {
 			</button>
 			{progress !== null && (
 				<button class="button" onClick={() => abort.current?.abort()}>
-					{formatCount(progress)} lines … stop
+					{formatBytes(progress)} … stop
 				</button>
 			)}
 			{open && (
