@@ -85,7 +85,9 @@ export function Waterfall(p: WaterfallProps) {
 								<button class="waterfall-title" onClick={() => p.onSpan(s)}>
 									{s.error && <span class="level-error-mark" title="has errors">!</span>}
 									<span class={`service-dot ${serviceColour(trace, s.service)}`} aria-hidden="true" />
-									{visible(s.service)} <span class="soft">{visible(s.name || s.id.slice(0, 16))}</span>
+									<span class="waterfall-label">
+										{visible(s.service)} <span class="soft">{visible(s.name || s.id.slice(0, 16))}</span>
+									</span>
 								</button>
 							</span>
 							<button class="waterfall-track" aria-label={`${visible(s.service)} ${visible(s.name)} ${formatDuration(s.end - s.start)}`} onClick={() => p.onSpan(s)}>
