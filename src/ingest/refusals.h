@@ -1,6 +1,6 @@
 /* ingest/refusals.h - what was refused of late, with samples, so that a person can see why lines are missing without
  * asking their sender. Kept in memory, for the latest REFUSALS_MAX_TENANTS tenants: one account for each reason, each
- * with its REFUSALS_SAMPLES latest samples, whose texts are cut. At most 8 MB in all.
+ * with its REFUSALS_SAMPLES latest samples, whose texts are cut. At most 10 MB in all.
  *
  * Thread-safe. */
 #ifndef INGEST_REFUSALS_H
