@@ -20,8 +20,7 @@ enum {
 static void put_ns(struct json_out *j, const char *key, int64_t ns)
 {
 	json_key(j, key);
-	json_sep(j);
-	buf_printf(j->b, "\"%lld\"", (long long)ns);
+	json_int_text(j, ns);
 }
 
 static void put_labels(struct json_out *j, const char *key, struct labels l)

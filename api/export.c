@@ -52,8 +52,7 @@ static void put_jsonl(struct buf *b, const struct page *p, const struct page_ent
 
 	json_open(&j, '{');
 	json_key(&j, "ts");
-	json_sep(&j);
-	buf_printf(b, "\"%lld\"", (long long)e->ts);
+	json_int_text(&j, e->ts);
 	json_key(&j, "time");
 	json_sep(&j);
 	buf_putc(b, '"');

@@ -99,8 +99,7 @@ static void put_strings(struct json_out *j, const char *key, const struct slice 
 static void key_ns(struct json_out *j, const char *key, int64_t ns)
 {
 	json_key(j, key);
-	json_sep(j);
-	buf_printf(j->b, "\"%lld\"", (long long)ns);
+	json_int_text(j, ns);
 }
 
 static void key_count(struct json_out *j, const char *key, uint64_t n)

@@ -9,8 +9,7 @@
 static void put_time(struct json_out *j, const char *key, int64_t ns)
 {
 	json_key(j, key);
-	json_sep(j);
-	buf_printf(j->b, "\"%lld\"", (long long)ns);
+	json_int_text(j, ns);
 }
 
 static void put_sample(struct json_out *j, const struct refusal *s)

@@ -36,8 +36,7 @@ static void put_job(struct json_out *j, const struct job *job)
 {
 	json_open(j, '{');
 	json_key(j, "id");
-	json_sep(j);
-	buf_printf(j->b, "\"%llu\"", (unsigned long long)job->running.id);
+	json_int_text(j, (int64_t)job->running.id);
 	json_key(j, "tenant");
 	json_str(j, job->req->tenant);
 	json_key(j, "query");
@@ -47,8 +46,7 @@ static void put_job(struct json_out *j, const struct job *job)
 	json_key(j, "user");
 	json_str(j, job->req->user);
 	json_key(j, "started");
-	json_sep(j);
-	buf_printf(j->b, "\"%lld\"", (long long)job->now);
+	json_int_text(j, job->now);
 	json_key(j, "seconds");
 	json_float(j, (double)(clock_mono_ns() - job->started_mono_ns) / (double)NS_PER_S);
 	json_close(j, '}');

@@ -24,8 +24,7 @@ static void encode(struct buf *b, const struct saved_query *v, size_t n)
 		json_key(&j, "note");
 		json_str(&j, v[i].note);
 		json_key(&j, "saved");
-		json_sep(&j);
-		buf_printf(b, "\"%lld\"", (long long)v[i].saved_ns);
+		json_int_text(&j, v[i].saved_ns);
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');

@@ -99,6 +99,12 @@ void json_int(struct json_out *j, int64_t v)
 	buf_printf(j->b, "%lld", (long long)v);
 }
 
+void json_int_text(struct json_out *j, int64_t v)
+{
+	json_sep(j);
+	buf_printf(j->b, "\"%lld\"", (long long)v);
+}
+
 void json_bool(struct json_out *j, bool v)
 {
 	json_sep(j);

@@ -38,6 +38,8 @@ void json_key_slice(struct json_out *j, struct slice key);
 void json_str(struct json_out *j, struct slice s);
 void json_cstr(struct json_out *j, const char *s);
 void json_int(struct json_out *j, int64_t v);
+void json_int_text(struct json_out *j,
+		   int64_t v); /* as a string: a JSON number is a double to many readers */
 void json_bool(struct json_out *j, bool v);
 void json_put_null(struct json_out *j);
 void json_float(struct json_out *j, double v);

@@ -110,8 +110,7 @@ static void put_line(struct buf *b, const struct saved_query *q)
 	json_key(&j, "note");
 	json_str(&j, q->note);
 	json_key(&j, "saved");
-	json_sep(&j);
-	buf_printf(b, "\"%lld\"", (long long)q->saved_ns);
+	json_int_text(&j, q->saved_ns);
 	json_close(&j, '}');
 	buf_putc(b, '\n');
 }
