@@ -192,6 +192,14 @@ export async function trace({ open, told }) {
 	await page.waitForURL(/span=b7ad6b7169203331/);
 	await page.getByRole('button', { name: 'Errors only' }).click();
 	assert.equal(await page.locator('.waterfall-row').count(), 2);
+	await page.getByRole('button', { name: 'Errors only' }).click();
+	await page.getByRole('button', { name: 'Critical path' }).click();
+	await page.locator('.waterfall-row', { hasText: 'gateway' }).locator('.waterfall-critical').first().waitFor();
+	await page.locator('.waterfall-row', { hasText: 'payment-service' }).locator('.waterfall-critical').first().waitFor();
+	await page.screenshot({ path: join(told.shots, 'critical-path.png') });
+	await page.getByRole('button', { name: 'Hide < 1 %' }).click();
+	const lengths = await page.locator('.waterfall-length').allInnerTexts();
+	assert.equal(lengths.length, 3, 'none of these is that short');
 	const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export HTML' }).click()]);
 	assert.match(file.suggestedFilename(), /\.html$/);
 	await page.goto('/ui/trace/00000000000000000000000000000abc');
@@ -225,6 +233,35 @@ export async function live_and_pause({ open, told }) {
 	await page.locator('.live-paused').getByRole('button', { name: 'Go on' }).click();
 	await page.locator('.row', { hasText: 'while paused 49.' }).waitFor();
 	assert.equal(await page.locator('.row', { hasText: 'while paused' }).count(), 50);
+}
+
+export async function repeats_and_density({ open, told }) {
+	const page = await open();
+	await push(told, ['again', 'again', 'again', 'took 3 ms', 'took 4 ms', 'again']);
+	await explore(page, { q: '{service_name="live-test"} |~ "^(again|took)"' });
+	await page.locator('.row').nth(5).waitFor();
+	const texts = () => page.locator('.row-line').evaluateAll((all) => all.map((r) => (r.querySelector('.row-times')?.textContent ?? '') + r.querySelector('.row-text').textContent));
+	const show = page.getByLabel('Lines that repeat the one before');
+	await show.selectOption('Merge equal');
+	await page.locator('.row-times').waitFor();
+	assert.deepEqual(await texts(), ['again', 'took 4 ms', 'took 3 ms', '×3again']);
+	await show.selectOption('Merge similar');
+	await page.locator('.row-times').nth(1).waitFor();
+	assert.deepEqual(await texts(), ['again', '×2took 4 ms', '×3again']);
+	await page.reload();
+	await page.locator('.row-times').nth(1).waitFor();
+	assert.equal(await rows(page).count(), 3, 'the address holds it');
+
+	const height = () => page.locator('.row-line').first().evaluate((r) => r.getBoundingClientRect().height);
+	const compact = await height();
+	await page.getByRole('button', { name: 'Compact' }).click();
+	assert.ok((await height()) > compact + 5);
+	await page.reload();
+	await ready(page);
+	assert.ok((await height()) > compact + 5, 'the browser remembers it');
+	await page.locator('.row').first().focus();
+	await page.keyboard.press('d');
+	assert.equal(await height(), compact);
 }
 
 export async function streams({ open }) {
@@ -278,17 +315,52 @@ export async function hostile_lines_stay_data({ open }) {
 export async function keys({ open }) {
 	const page = await open();
 	await explore(page, {});
-	await page.locator('.log-list').click({ position: { x: 600, y: 5 } });
+	await page.locator('.log-list').focus();
 	await page.keyboard.press('j');
 	await page.keyboard.press('j');
 	const id = await page.evaluate(() => document.activeElement?.dataset.id);
 	assert.ok(id, 'a line has the focus');
+	await page.keyboard.press('k');
+	assert.notEqual(await page.evaluate(() => document.activeElement?.dataset.id), id);
+	await page.keyboard.press('e');
+	const level = () => page.evaluate(() => document.activeElement?.dataset.level);
+	assert.match(await level(), /^(error|critical)$/);
+	await page.keyboard.press('Enter');
+	await page.locator('.row.open .details').waitFor();
+	await page.keyboard.press('Enter');
+	await page.locator('.row.open').waitFor({ state: 'detached' });
+	await page.keyboard.press('t');
+	await page.getByRole('dialog', { name: /Trace/ }).locator('.waterfall-row').first().waitFor();
+	await page.keyboard.press('Escape');
+	await page.locator('.row[data-level=error]').first().focus();
+	await page.keyboard.press('c');
+	await page.getByRole('dialog').locator('.row.pinned').waitFor();
+	await page.keyboard.press('Escape');
+	await page.getByRole('dialog').waitFor({ state: 'detached' });
+	await page.locator('.row').first().focus();
+	await page.keyboard.press('w');
+	await page.locator('.row-line.wrapped').first().waitFor();
+	await page.keyboard.press('w');
+	await page.keyboard.press('[');
+	await page.waitForURL(/from=\d+/);
+	const was = page.url();
+	await page.keyboard.press('-');
+	await page.waitForURL((url) => url.href !== was);
+	await page.goBack();
+	await page.goBack();
+	await ready(page);
 	await page.keyboard.press('?');
 	await page.getByRole('dialog', { name: 'Keys' }).getByText('next error').waitFor();
 	await page.keyboard.press('Escape');
 	await page.keyboard.press('/');
-	await page.waitForTimeout(100);
+	await page.locator('.explore-editor :focus').first().waitFor();
 	await page.keyboard.press('Escape');
+	await page.locator('.row').first().focus();
+	await page.keyboard.press('l');
+	await page.waitForURL(/\/ui\/live/);
+	await page.getByRole('button', { name: 'Pause' }).waitFor();
+	await page.keyboard.press('p');
+	await page.locator('.live-paused').waitFor();
 }
 
 const SCREENS = (told) => ({

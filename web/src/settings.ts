@@ -1,4 +1,4 @@
-/* What this browser remembers: theme, zone of times, wrapping. */
+/* What this browser remembers: theme, zone of times, how lines are laid out. */
 import { effect, signal } from '@preact/signals';
 import type { Zone } from './model/time';
 
@@ -12,8 +12,12 @@ function stored<T extends string>(name: string, def: T, valid: readonly T[]) {
 export const theme = stored<'auto' | 'light' | 'dark'>('theme', 'auto', ['auto', 'light', 'dark']);
 export const zone = stored<Zone>('zone', 'local', ['local', 'utc']);
 export const wrap = stored<'on' | 'off'>('wrap', 'off', ['on', 'off']);
+export const density = stored<'compact' | 'comfortable'>('density', 'compact', ['compact', 'comfortable']);
 
 effect(() => {
 	if (theme.value === 'auto') delete document.documentElement.dataset.theme;
 	else document.documentElement.dataset.theme = theme.value;
+});
+effect(() => {
+	document.documentElement.dataset.density = density.value;
 });

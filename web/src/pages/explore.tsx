@@ -6,14 +6,15 @@ import { useKeys } from '../keys';
 import { formatBytes, formatCount } from '../model/format';
 import type { Level } from '../model/levels';
 import { addFilter, addLineFilter, addPatternFilter, isMetric, levelsOf, logPart, needles, rangeOf, setLevels, type FieldFilter } from '../model/logql';
+import { REPEATS, type Repeats } from '../model/repeats';
 import { nowNs, resolve } from '../model/time';
 import { href, location, navigate } from '../router';
-import { wrap } from '../settings';
 import { Chart } from '../widgets/chart';
 import { ContextView } from '../widgets/context_view';
 import { QueryEditor } from '../widgets/editor';
 import { FieldsPanel } from '../widgets/fields_panel';
 import { Histogram } from '../widgets/histogram';
+import { ListOptions } from '../widgets/list_options';
 import { LogList } from '../widgets/log_list';
 import { PatternsView } from '../widgets/patterns_view';
 import { PlanBar } from '../widgets/plan_bar';
@@ -24,6 +25,8 @@ import { TraceDrawer } from '../widgets/trace_drawer';
 import { absolute, addressOf, stateOf, type ExploreState, type View } from './explore_state';
 
 const VIEW_NAMES: Record<View, string> = { logs: 'Logs', table: 'Table', patterns: 'Patterns', chart: 'Chart' };
+
+const REPEAT_NAMES: Record<Repeats, string> = { all: 'All lines', equal: 'Merge equal', numbers: 'Merge similar' };
 
 interface Found {
 	loading: boolean;
@@ -119,6 +122,7 @@ function Lines({ state, range, runId, go, onFound }: { state: ExploreState; rang
 				anchor={state.anchor}
 				columns={columns}
 				highlight={needles(state.query)}
+				repeats={state.repeats}
 				emptyText="No lines here. Widen the time, or take a filter away."
 				onFilter={(f) => go({ ...state, query: addFilter(state.query, f), anchor: null })}
 				onText={(text, how) => go({ ...state, query: addLineFilter(state.query, text, how === 'exclude'), anchor: null })}
@@ -175,7 +179,6 @@ function Explore() {
 			{ key: '/', what: 'go to the query', run: () => editor.current?.querySelector<HTMLElement>('textarea, .query-editor-host')?.focus() },
 			{ key: 'Enter', always: true, what: 'run the query', run },
 			{ key: 'l', what: 'live', run: () => navigate(href('live', { q: lines ?? undefined })) },
-			{ key: 'w', what: 'wrap long lines', run: () => (wrap.value = wrap.value === 'on' ? 'off' : 'on') },
 		],
 		[draft, location.value, runId],
 	);
@@ -225,12 +228,17 @@ function Explore() {
 						<Views view={state.view} metric={metric} onView={(view) => go({ ...state, view })} />
 						{state.view !== 'chart' && state.view !== 'patterns' && (
 							<>
-								<button class="button quiet" aria-pressed={wrap.value === 'on'} title="Wrap long lines (w)" onClick={() => (wrap.value = wrap.value === 'on' ? 'off' : 'on')}>
-									Wrap
-								</button>
+								<ListOptions />
 								<button class="button quiet" onClick={() => go({ ...state, direction: state.direction === 'backward' ? 'forward' : 'backward', anchor: null })}>
 									{state.direction === 'backward' ? 'Newest first' : 'Oldest first'}
 								</button>
+								<select class="button quiet" aria-label="Lines that repeat the one before" value={state.repeats} onChange={(e) => go({ ...state, repeats: e.currentTarget.value as Repeats })}>
+									{REPEATS.map((r) => (
+										<option key={r} value={r}>
+											{REPEAT_NAMES[r]}
+										</option>
+									))}
+								</select>
 								<Summary found={found} />
 							</>
 						)}

@@ -1,6 +1,7 @@
 /* What Explore shows, as it stands in the address: everything a colleague needs to see the same. */
 import type { Direction, Ns, Range } from '../api/types';
 import { isMetric } from '../model/logql';
+import { REPEATS, type Repeats } from '../model/repeats';
 import { nowNs, resolve, type TimeSpec } from '../model/time';
 import { href, type Location } from '../router';
 
@@ -16,6 +17,7 @@ export interface ExploreState {
 	direction: Direction;
 	columns: string[];
 	view: View;
+	repeats: Repeats;
 	/** A line that the address names: its time and its id. */
 	anchor: { ts: Ns; id: string } | null;
 }
@@ -26,6 +28,7 @@ export function stateOf(l: Location): ExploreState {
 	const query = p.get('q')?.trim() || ALL_STREAMS;
 	const spec = { from: p.get('from') ?? 'now-1h', to: p.get('to') ?? 'now' };
 	const view = p.get('view') as View | null;
+	const repeats = p.get('repeats') as Repeats | null;
 	const id = /^(\d{1,19})-[0-9a-f]{16}$/.exec(l.hash);
 	return {
 		query,
@@ -33,6 +36,7 @@ export function stateOf(l: Location): ExploreState {
 		direction: p.get('dir') === 'forward' ? 'forward' : 'backward',
 		columns: (p.get('cols') ?? '').split(',').filter((c) => c !== '').slice(0, 20),
 		view: isMetric(query) ? 'chart' : view !== null && VIEWS.includes(view) && view !== 'chart' ? view : 'logs',
+		repeats: repeats !== null && REPEATS.includes(repeats) ? repeats : 'all',
 		anchor: id ? { ts: id[1]!, id: id[0] } : null,
 	};
 }
@@ -47,6 +51,7 @@ export function addressOf(s: ExploreState, hash = ''): string {
 			dir: s.direction === 'backward' ? undefined : s.direction,
 			cols: s.columns.join(','),
 			view: s.view === 'logs' || s.view === 'chart' ? undefined : s.view,
+			repeats: s.repeats === 'all' ? undefined : s.repeats,
 		},
 		hash,
 	);

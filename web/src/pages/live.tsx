@@ -9,6 +9,7 @@ import { needles, type Needle } from '../model/logql';
 import { Ring } from '../model/ring';
 import { href, location, navigate } from '../router';
 import { QueryEditor } from '../widgets/editor';
+import { ListOptions } from '../widgets/list_options';
 import { LogRow } from '../widgets/log_row';
 import { resolve, nowNs } from '../model/time';
 import { ALL_STREAMS } from './explore_state';
@@ -169,6 +170,7 @@ export function LivePage() {
 						</button>
 					))}
 				</span>
+				<ListOptions />
 				<span class="live-state" role="status">
 					<span class={`live-dot ${t.state.is}`} aria-hidden="true" /> {STATES[t.state.is]} · {t.rate < 10 ? t.rate.toFixed(1) : Math.round(t.rate)} lines/s · dropped {formatCount(t.dropped)}
 				</span>

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { errorText, isAbort } from '../api/client';
 import { fetchTrace, findTraceIds } from '../api/traces';
 import type { Entry, TraceAnswer } from '../api/types';
+import { criticalPath } from '../model/critical_path';
 import { formatCount } from '../model/format';
 import { selectorFor } from '../model/logql';
 import { serviceLabel, serviceOf } from '../model/service';
@@ -180,9 +181,12 @@ function TraceView({ id }: { id: string }) {
 	const [find, setFind] = useState('');
 	const [errorsOnly, setErrorsOnly] = useState(false);
 	const [logs, setLogs] = useState<'inline' | 'below' | 'off'>('inline');
+	const [critical, setCritical] = useState(false);
+	const [hideShort, setHideShort] = useState(false);
 	const [service, setService] = useState<string | null>(null);
 	const [shown, setShown] = useState<[number, number]>([0, 1]);
 	const trace = useMemo(() => (data === null ? null : buildTrace(data.entries)), [data]);
+	const path = useMemo(() => (trace === null || !critical ? null : criticalPath(trace)), [trace, critical]);
 	const selected = location.value.params.get('span');
 	const span = trace?.spans.find((s) => s.id === selected) ?? null;
 
@@ -221,6 +225,7 @@ function TraceView({ id }: { id: string }) {
 			</div>
 		);
 	const root = trace.root;
+	const shortest = hideShort ? (trace.end - trace.start) / 100n : undefined;
 	const choose = (s: Span) => {
 		setEntry(null);
 		navigate(href(`trace/${encodeURIComponent(id)}`, { span: s.id }), true);
@@ -275,6 +280,12 @@ function TraceView({ id }: { id: string }) {
 				<button class="button" aria-pressed={errorsOnly} onClick={() => setErrorsOnly(!errorsOnly)}>
 					Errors only
 				</button>
+				<button class="button" aria-pressed={critical} title="What the trace was waiting for, at each moment" onClick={() => setCritical(!critical)}>
+					Critical path
+				</button>
+				<button class="button" aria-pressed={hideShort} title="Leave out spans without errors that last less than 1 % of the trace" onClick={() => setHideShort(!hideShort)}>
+					Hide &lt; 1 %
+				</button>
 				<span role="group" aria-label="Lines">
 					{(['inline', 'below', 'off'] as const).map((m) => (
 						<button key={m} class="button" aria-pressed={m === logs} onClick={() => setLogs(m)}>
@@ -294,7 +305,7 @@ function TraceView({ id }: { id: string }) {
 			</p>
 			<div class="trace-body">
 				<div class="trace-main">
-					<Waterfall trace={trace} selected={selected} onSpan={choose} onLine={setEntry} lines={logs === 'inline'} errorsOnly={errorsOnly} find={find} service={service} window={shown} />
+					<Waterfall trace={trace} selected={selected} onSpan={choose} onLine={setEntry} lines={logs === 'inline'} errorsOnly={errorsOnly} find={find} service={service} shortest={shortest} critical={path} window={shown} />
 					{logs !== 'off' && (logs === 'below' ? data.entries : trace.loose).length > 0 && (
 						<section class="trace-loose">
 							<h2>{logs === 'below' ? 'Lines' : `Lines without a span (${trace.loose.length})`}</h2>

@@ -6,6 +6,7 @@ import { fetchPage } from '../api/entries';
 import type { Direction, Entry, Ns, Page, Range } from '../api/types';
 import { useKeys } from '../keys';
 import type { Needle } from '../model/logql';
+import { once, type Repeats } from '../model/repeats';
 import { traceIdOf } from '../model/trace_id';
 import { LogRow, type RowActions } from './log_row';
 import { copyText } from './toast';
@@ -30,6 +31,7 @@ export interface LogListProps extends RowActions {
 	anchor?: { ts: Ns; id?: string } | null;
 	columns: string[];
 	highlight: Needle[];
+	repeats?: Repeats; // counted page by page
 	emptyText?: string;
 	onText?: (text: string, how: 'include' | 'exclude') => void;
 	onPage?: (p: Page, nLoaded: number) => void;
@@ -250,7 +252,8 @@ export function LogList(props: LogListProps) {
 			)}
 			{slots.current.map((s) => (
 				<div key={s.key} data-slot={s.key} style={s.entries === null ? { height: `${s.height}px` } : {}}>
-					{s.entries?.map((e, i) => <LogRow key={`${e.id}.${i}`} entry={e} columns={columns} highlight={highlight} pinned={e.id === anchor?.id} {...actions} />)}
+					{s.entries !== null &&
+						once(s.entries, props.repeats ?? 'all', anchor?.id).map(({ entry: e, times }, i) => <LogRow key={`${e.id}.${i}`} entry={e} times={times} columns={columns} highlight={highlight} pinned={e.id === anchor?.id} {...actions} />)}
 				</div>
 			))}
 			{error !== null ? (

@@ -23,6 +23,7 @@ interface LogRowProps extends RowActions {
 	entry: Entry;
 	columns: string[];
 	highlight: Needle[];
+	times?: number; // that it stands for, one after the other
 	pinned?: boolean;
 	open?: boolean;
 }
@@ -31,7 +32,7 @@ function cell(e: Entry, name: string): string {
 	return name === 'line' ? e.line.slice(0, 2000) : (e.parsed[name] ?? e.metadata[name] ?? e.labels[name] ?? '');
 }
 
-export function LogRow({ entry, columns, highlight, pinned = false, open: opened = false, ...actions }: LogRowProps) {
+export function LogRow({ entry, columns, highlight, times = 1, pinned = false, open: opened = false, ...actions }: LogRowProps) {
 	const [open, setOpen] = useState(opened);
 	const level = entryLevel(entry);
 	const trace = traceIdOf(entry);
@@ -55,6 +56,11 @@ export function LogRow({ entry, columns, highlight, pinned = false, open: opened
 					</button>
 				) : (
 					<span class="row-trace" aria-hidden="true" />
+				)}
+				{times > 1 && (
+					<span class="row-times" title={`${times} lines like this, one after the other`}>
+						×{times}
+					</span>
 				)}
 				{columns.length === 0 ? (
 					<>

@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { Entry } from '../api/types';
 import { entryLevel, isError } from '../model/levels';
+import type { Piece } from '../model/critical_path';
 import { visible } from '../model/text';
 import { formatDuration } from '../model/time';
 import type { Span, Trace } from '../model/trace_tree';
@@ -18,6 +19,10 @@ export interface WaterfallProps {
 	errorsOnly?: boolean;
 	find?: string;
 	service?: string | null;
+	/** Spans without errors that are shorter (ns) are left out. */
+	shortest?: bigint;
+	/** What the trace waited for, by span. */
+	critical?: Map<string, Piece[]> | null;
 	/** Part of the trace that is shown, 0 to 1. */
 	window?: [number, number];
 }
@@ -31,6 +36,7 @@ export function serviceColour(t: Trace, service: string): string {
 function fits(s: Span, p: WaterfallProps): boolean {
 	const find = p.find?.toLowerCase() ?? '';
 	if (p.errorsOnly && !s.error) return false;
+	if (p.shortest !== undefined && !s.error && s.end - s.start < p.shortest) return false;
 	if (p.service && s.service !== p.service) return false;
 	return find === '' || [s.name, s.service, s.id, ...s.lines.map((l) => l.line.slice(0, 4096))].some((t) => t.toLowerCase().includes(find));
 }
@@ -91,7 +97,8 @@ export function Waterfall(p: WaterfallProps) {
 								</button>
 							</span>
 							<button class="waterfall-track" aria-label={`${visible(s.service)} ${visible(s.name)} ${formatDuration(s.end - s.start)}`} onClick={() => p.onSpan(s)}>
-								<span class={`waterfall-bar ${serviceColour(trace, s.service)}${s.error ? ' error' : ''}`} style={{ left: `${left * 100}%`, width: `${Math.max(0.3, (right - left) * 100)}%` }} />
+								<span class={`waterfall-bar ${serviceColour(trace, s.service)}${s.error ? ' error' : ''}${p.critical && !p.critical.has(s.id) ? ' aside' : ''}`} style={{ left: `${left * 100}%`, width: `${Math.max(0.3, (right - left) * 100)}%` }} />
+								{p.critical?.get(s.id)?.map((c, i) => <span key={i} class="waterfall-critical" style={{ left: `${place(c.start) * 100}%`, width: `${Math.max(0.3, (place(c.end) - place(c.start)) * 100)}%` }} />)}
 								<span class={right > 0.85 && left <= 0.15 ? 'waterfall-length inside' : 'waterfall-length'} style={right <= 0.85 ? { left: `${right * 100}%` } : left > 0.15 ? { right: `${(1 - left) * 100}%` } : { left: `${left * 100}%` }}>
 									{formatDuration(s.end - s.start)}
 								</span>
