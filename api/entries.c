@@ -17,12 +17,6 @@ enum {
 	MAX_SAME_MOMENT = 5000 /* lines of one time among which the anchor is looked for */
 };
 
-static void put_ns(struct json_out *j, const char *key, int64_t ns)
-{
-	json_key(j, key);
-	json_int_text(j, ns);
-}
-
 static void put_labels(struct json_out *j, const char *key, struct labels l)
 {
 	json_key(j, key);
@@ -39,7 +33,7 @@ static void put_entry(struct json_out *j, const struct page_entry *e, size_t fir
 	buf_putc(j->b, '"');
 	json_key(j, "stream");
 	json_int(j, (int64_t)(first_stream + e->stream));
-	put_ns(j, "ts", e->ts);
+	json_key_int_text(j, "ts", e->ts);
 	json_key(j, "line");
 	json_str(j, e->line);
 	put_labels(j, "metadata", e->meta);
@@ -391,8 +385,8 @@ static int work_context(struct job *job, struct buf *body, struct err *err)
 	json_open(&j, '{');
 	json_key(&j, "query");
 	json_str(&j, a.query);
-	put_ns(&j, "start", a.start);
-	put_ns(&j, "end", a.end);
+	json_key_int_text(&j, "start", a.start);
+	json_key_int_text(&j, "end", a.end);
 	put_surroundings(&j, &s);
 	json_close(&j, '}');
 	page_fini(&s.older);

@@ -51,8 +51,7 @@ static void put_jsonl(struct buf *b, const struct page *p, const struct page_ent
 	struct json_out j = { .b = b };
 
 	json_open(&j, '{');
-	json_key(&j, "ts");
-	json_int_text(&j, e->ts);
+	json_key_int_text(&j, "ts", e->ts);
 	json_key(&j, "time");
 	json_sep(&j);
 	buf_putc(b, '"');

@@ -16,15 +16,6 @@ static void key_uint(struct json_out *j, const char *key, uint64_t v)
 
 /* ---- labels ---- */
 
-static void put_names(struct json_out *j, const char *key, const struct slice *v, size_t n)
-{
-	json_key(j, key);
-	json_open(j, '[');
-	for (size_t i = 0; i < n; i++)
-		json_str(j, v[i]);
-	json_close(j, ']');
-}
-
 static void encode_labels(struct buf *b, const struct api_context *api, const struct detected_label *v,
 			  size_t n, uint64_t n_streams)
 {
@@ -43,8 +34,8 @@ static void encode_labels(struct buf *b, const struct api_context *api, const st
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
-	put_names(&j, "traceIdKeys", api->trace_id_keys, api->n_trace_id_keys);
-	put_names(&j, "indexedFields", api->indexed_fields, api->n_indexed_fields);
+	json_key_strs(&j, "traceIdKeys", api->trace_id_keys, api->n_trace_id_keys);
+	json_key_strs(&j, "indexedFields", api->indexed_fields, api->n_indexed_fields);
 	json_close(&j, '}');
 	buf_putc(b, '\n');
 }

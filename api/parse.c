@@ -87,21 +87,6 @@ static void put_node(struct json_out *j, const struct explain_node *n)
 	json_close(j, '}');
 }
 
-static void put_strings(struct json_out *j, const char *key, const struct slice *v, size_t n)
-{
-	json_key(j, key);
-	json_open(j, '[');
-	for (size_t i = 0; i < n; i++)
-		json_str(j, v[i]);
-	json_close(j, ']');
-}
-
-static void key_ns(struct json_out *j, const char *key, int64_t ns)
-{
-	json_key(j, key);
-	json_int_text(j, ns);
-}
-
 static void key_count(struct json_out *j, const char *key, uint64_t n)
 {
 	json_key(j, key);
@@ -113,11 +98,11 @@ static void put_scan(struct json_out *j, const struct explain_scan *s)
 	json_open(j, '{');
 	json_key(j, "selector");
 	json_str(j, s->selector);
-	key_ns(j, "start", s->window.start);
-	key_ns(j, "end", s->window.end);
+	json_key_int_text(j, "start", s->window.start);
+	json_key_int_text(j, "end", s->window.end);
 	json_key(j, "index");
 	json_cstr(j, s->index);
-	put_strings(j, "needles", s->needle, s->n_needles);
+	json_key_strs(j, "needles", s->needle, s->n_needles);
 	json_key(j, "trace_lookups");
 	json_open(j, '[');
 	for (size_t i = 0; i < s->n_lookups; i++)
@@ -125,7 +110,7 @@ static void put_scan(struct json_out *j, const struct explain_scan *s)
 	json_close(j, ']');
 	json_key(j, "all_labels");
 	json_bool(j, s->all_labels);
-	put_strings(j, "labels", s->label, s->n_labels);
+	json_key_strs(j, "labels", s->label, s->n_labels);
 	json_key(j, "reads_lines");
 	json_bool(j, s->reads_lines);
 	key_count(j, "streams", s->streams);

@@ -6,16 +6,10 @@
 #include "base/json_out.h"
 #include "ingest/ingest.h"
 
-static void put_time(struct json_out *j, const char *key, int64_t ns)
-{
-	json_key(j, key);
-	json_int_text(j, ns);
-}
-
 static void put_sample(struct json_out *j, const struct refusal *s)
 {
 	json_open(j, '{');
-	put_time(j, "time", s->time_ns);
+	json_key_int_text(j, "time", s->time_ns);
 	json_key(j, "status");
 	json_int(j, s->status);
 	json_key(j, "answer");
@@ -40,8 +34,8 @@ static void put_account(void *arg, const struct refusal_account *a)
 	json_int(j, (int64_t)a->n_entries);
 	json_key(j, "pushes");
 	json_int(j, (int64_t)a->n_pushes);
-	put_time(j, "first", a->first_ns);
-	put_time(j, "last", a->sample[0].time_ns);
+	json_key_int_text(j, "first", a->first_ns);
+	json_key_int_text(j, "last", a->sample[0].time_ns);
 	json_key(j, "samples");
 	json_open(j, '[');
 	for (size_t i = 0; i < a->n_samples; i++)

@@ -35,8 +35,7 @@ void running_remove(struct job *job)
 static void put_job(struct json_out *j, const struct job *job)
 {
 	json_open(j, '{');
-	json_key(j, "id");
-	json_int_text(j, (int64_t)job->running.id);
+	json_key_int_text(j, "id", (int64_t)job->running.id);
 	json_key(j, "tenant");
 	json_str(j, job->req->tenant);
 	json_key(j, "query");
@@ -45,8 +44,7 @@ static void put_job(struct json_out *j, const struct job *job)
 	json_str(j, job->req->path);
 	json_key(j, "user");
 	json_str(j, job->req->user);
-	json_key(j, "started");
-	json_int_text(j, job->now);
+	json_key_int_text(j, "started", job->now);
 	json_key(j, "seconds");
 	json_float(j, (double)(clock_mono_ns() - job->started_mono_ns) / (double)NS_PER_S);
 	json_close(j, '}');

@@ -122,3 +122,18 @@ void json_float(struct json_out *j, double v)
 	json_sep(j);
 	text_json_float(j->b, v);
 }
+
+void json_key_int_text(struct json_out *j, const char *key, int64_t v)
+{
+	json_key(j, key);
+	json_int_text(j, v);
+}
+
+void json_key_strs(struct json_out *j, const char *key, const struct slice *v, size_t n)
+{
+	json_key(j, key);
+	json_open(j, '[');
+	for (size_t i = 0; i < n; i++)
+		json_str(j, v[i]);
+	json_close(j, ']');
+}

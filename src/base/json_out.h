@@ -44,4 +44,8 @@ void json_bool(struct json_out *j, bool v);
 void json_put_null(struct json_out *j);
 void json_float(struct json_out *j, double v);
 
+/* Whole members. */
+void json_key_int_text(struct json_out *j, const char *key, int64_t v);
+void json_key_strs(struct json_out *j, const char *key, const struct slice *v, size_t n);
+
 #endif

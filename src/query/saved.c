@@ -109,8 +109,7 @@ static void put_line(struct buf *b, const struct saved_query *q)
 	json_str(&j, q->query);
 	json_key(&j, "note");
 	json_str(&j, q->note);
-	json_key(&j, "saved");
-	json_int_text(&j, q->saved_ns);
+	json_key_int_text(&j, "saved", q->saved_ns);
 	json_close(&j, '}');
 	buf_putc(b, '\n');
 }
